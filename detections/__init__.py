@@ -1,0 +1,1 @@
+"""Sigma rules, the matcher that applies them and the alerter that turns matches into alerts."""

@@ -1,0 +1,1 @@
+"""Sigma: loading, compiling and matching rules."""

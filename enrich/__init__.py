@@ -1,0 +1,1 @@
+"""Context for events and the scheduled jobs."""

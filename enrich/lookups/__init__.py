@@ -1,0 +1,1 @@
+"""Lookups that add context to an event, one per kind of context."""

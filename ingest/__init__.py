@@ -1,0 +1,1 @@
+"""Collectors: listeners, parsers, scrub, spool; one collector per hospital site."""

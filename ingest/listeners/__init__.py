@@ -1,0 +1,1 @@
+"""Listeners, one per transport."""

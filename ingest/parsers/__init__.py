@@ -1,0 +1,80 @@
+"""Parsers, one module per source; ``PARSERS`` is the catalogue.
+
+A parser is pure: bytes of one record in, flat ECS documents out. It sets only fields it understands; what identifies a
+person is named in the source's scrub policy (ingest/scrub.py). A record it can't read is a ParseError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from importlib import import_module
+from zoneinfo import ZoneInfo
+
+from ingest.scrub import Action
+from wardwatch.event import Document, LogSource
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it arrived.
+
+    ``peer`` is the sender's address; ``position`` is set where the transport can name the record again (a file and
+    offset), else "" and the record's content identifies it; ``received`` is aware.
+    """
+
+    data: bytes
+    peer: str = ""
+    position: str = ""
+    received: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a parser must know of where the record was written: the zone of times without one, the character set."""
+
+    zone: tzinfo = field(default_factory=lambda: ZoneInfo("Asia/Shanghai"))
+    charset: str = "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One event of a record: its document (with ``@timestamp``, without ``event.id``) and its log source."""
+
+    doc: Document
+    logsource: LogSource
+
+
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """One source.
+
+    ``split`` cuts a file into the bytes of its records (a listener's frame is one record already); ``parse`` returns
+    the events of one record, at least one, and raises ParseError; ``policy`` maps fields to what the scrub does.
+    """
+
+    name: str
+    split: Callable[[bytes], Iterator[bytes]]
+    parse: Callable[[Record, Site], list[Parsed]]
+    policy: Mapping[str, Action]
+
+
+PARSERS = ("hl7v2", "dicom_audit", "windows", "linux", "huawei_usg", "mysql_audit")
+"""Every source by its stable name, which is also its module here."""
+
+
+def parser(name: str) -> Parser:
+    """Return the parser of a source; raises KeyError for an unknown name."""
+    if name not in PARSERS:
+        raise KeyError(name)
+    found = import_module(f"ingest.parsers.{name}").PARSER
+    assert isinstance(found, Parser)  # noqa: S101 a module of this package
+    return found
+
+
+def lines(data: bytes) -> Iterator[bytes]:
+    """Cut text into its non-empty lines (LF or CRLF)."""
+    for line in data.split(b"\n"):
+        if line.strip():
+            yield line.rstrip(b"\r")

@@ -1,0 +1,89 @@
+"""The vocabulary of alerts that detection, store and console share (docs/reference/alert-document.md).
+
+An alert is one document with two owners: detection writes what happened (DETECTION), people write the workflow
+(WORKFLOW). They are disjoint paths under ``wardwatch.alert``, so neither can overwrite the other.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any, Final
+
+from wardwatch.errors import NotFound
+from wardwatch.topics import TENANT
+
+AlertDocument = dict[str, Any]
+"""A nested ECS document, as Elastic's own alerts are."""
+
+SCHEMA_VERSION: Final = 1
+
+
+class Severity(StrEnum):
+    """Level of a Sigma rule."""
+
+    INFORMATIONAL = "informational"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def number(self) -> int:
+        """The number that Elastic Security reads in ``event.severity``."""
+        return {"informational": 21, "low": 21, "medium": 47, "high": 73, "critical": 99}[self.value]
+
+
+class Status(StrEnum):
+    """State of an alert's workflow."""
+
+    NEW = "new"
+    ACKNOWLEDGED = "acknowledged"
+    IN_PROGRESS = "in_progress"
+    ESCALATED = "escalated"
+    CLOSED = "closed"
+    SUPPRESSED = "suppressed"
+
+
+OPEN: Final = frozenset({Status.NEW, Status.ACKNOWLEDGED, Status.IN_PROGRESS, Status.ESCALATED})
+
+
+class Verdict(StrEnum):
+    """What a closed alert turned out to be."""
+
+    TRUE_POSITIVE = "true_positive"
+    BENIGN_POSITIVE = "benign_positive"
+    FALSE_POSITIVE_LOGIC = "false_positive_logic"
+    FALSE_POSITIVE_DATA = "false_positive_data"
+    DUPLICATE = "duplicate"
+    EXERCISE = "exercise"
+    UNDETERMINED = "undetermined"
+
+
+WORKFLOW: Final = frozenset(
+    {"status", "verdict", "reason", "assignee", "ack_at", "closed_at", "case_id", "suppression_id"}
+)
+"""Names under ``wardwatch.alert`` that people own; everything else in the document is detection's."""
+
+
+def new_workflow() -> dict[str, Any]:
+    """Return the workflow of an alert nobody has touched."""
+    return {"status": Status.NEW.value}
+
+
+def alert_id(tenant: str, rule: str, group: str, window_start: datetime) -> str:
+    """Return the deterministic id ``<tenant>-<yyyymm>-<24 hex digits>``.
+
+    Tenant and month name the index that holds the alert, so one can be read by its id alone.
+    """
+    digest = blake2b(f"{tenant}\0{rule}\0{group}\0{window_start.astimezone(UTC).isoformat()}".encode(), digest_size=12)
+    return f"{tenant}-{window_start.astimezone(UTC):%Y%m}-{digest.hexdigest()}"
+
+
+def parse_alert_id(identifier: str) -> tuple[str, str]:
+    """Return (tenant, ``yyyymm``) of an alert id; raises NotFound when it is none."""
+    tenant, _, rest = identifier.rpartition("-")[0].rpartition("-")
+    if not (TENANT.fullmatch(tenant) and len(rest) == 6 and rest.isdigit()):
+        raise NotFound(f"no alert {identifier[:80]!r}", step="store")
+    return tenant, rest

@@ -1,0 +1,149 @@
+"""The bus: ordered, partitioned, durable topics with consumer groups.
+
+Two adapters pass the same contract tests (tests/wardwatch/bus/test_contract.py): ``sqlite`` for one machine and
+``kafka`` for production. No stage knows which it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, Self
+from urllib.parse import urlsplit
+
+from wardwatch.errors import SettingsError
+from wardwatch.topics import Topic
+
+Partition = tuple[str, int]
+"""A topic's name and the number of one of its partitions."""
+
+MAX_RECORD_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as read: ``value`` None is a tombstone; ``timestamp_ms`` is when the bus took it (Unix time)."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str | None
+    value: bytes | None
+    headers: dict[str, str] = field(default_factory=dict)
+    timestamp_ms: int = 0
+
+    @property
+    def position(self) -> str:
+        """Where the record lies, for people: ``topic/partition@offset``."""
+        return f"{self.topic}/{self.partition}@{self.offset}"
+
+
+class Producer(Protocol):
+    """Writes records; keeps at most a bounded number of bytes in flight. One thread at a time."""
+
+    def send(
+        self, topic: str, value: bytes | None, *, key: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Hand one record over; records of one key keep their order.
+
+        Blocks while the bytes in flight are at their limit. Raises RecordTooLarge (above MAX_RECORD_BYTES) and
+        BusUnavailable.
+        """
+
+    def flush(self, timeout_s: float = 30.0) -> None:
+        """Return when every record sent is durable.
+
+        Raises BusUnavailable when one was not acknowledged in time: the caller sends all since the last successful
+        flush again, and readers drop the doubles by ``event.id``.
+        """
+
+    def close(self) -> None:
+        """Release the connection; records not flushed may be lost."""
+
+
+class Consumer(Protocol):
+    """Reads the partitions that its group assigns to it. One thread at a time."""
+
+    def poll(self, *, max_records: int = 500, timeout_s: float = 1.0) -> list[Record]:
+        """Return the next records, per partition in order; [] when none came in time. Raises BusUnavailable."""
+
+    def commit(self) -> None:
+        """Mark everything returned by ``poll`` so far as processed.
+
+        Raises BusUnavailable; when the group has meanwhile given a partition away its records are delivered again
+        elsewhere, which is not an error.
+        """
+
+    def rewind(self) -> None:
+        """Go back to the last commit: the next ``poll`` returns the records since then again."""
+
+    def assignment(self) -> set[Partition]:
+        """Return the partitions held now."""
+
+    def close(self) -> None:
+        """Leave the group without committing."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Bus(Protocol):
+    """A connection to the topics. ``url`` names it in messages, without secrets."""
+
+    url: str
+
+    def ensure_topics(self, topics: Iterable[Topic]) -> None:
+        """Create the topics that are missing; existing ones stay as they are. Raises BusUnavailable."""
+
+    def topics(self) -> dict[str, int]:
+        """Return the existing topics and their number of partitions."""
+
+    def producer(self) -> Producer:
+        """Return a new producer."""
+
+    def consumer(
+        self,
+        group: str,
+        *,
+        topics: Sequence[str] = (),
+        prefix: str = "",
+        on_assign: Callable[[set[Partition]], None] | None = None,
+    ) -> Consumer:
+        """Join ``group`` for the named topics or for every topic whose name starts with ``prefix``.
+
+        Topics that appear later under the prefix are picked up within seconds. A new group starts at the earliest
+        record. ``on_assign`` is called in ``poll`` with the whole new assignment whenever it changes.
+        """
+
+    def reader(
+        self, topics: Sequence[str] = (), *, prefix: str = "", start: Literal["earliest", "latest"] = "earliest"
+    ) -> Consumer:
+        """Return a consumer of all partitions without a group: nothing is shared, ``commit`` does nothing."""
+
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        """Return for each partition the offset that the next record will have."""
+
+    def lag(self, group: str, *, topics: Sequence[str] = (), prefix: str = "") -> dict[Partition, int]:
+        """Return for each partition how many records the group has not committed."""
+
+    def ping(self) -> None:
+        """Return when the bus answers; raises BusUnavailable."""
+
+    def close(self) -> None:
+        """Release the connection."""
+
+
+def open_bus(url: str) -> Bus:
+    """Open ``sqlite:///path/to/bus.sqlite`` or ``kafka://host:port[,host:port]``; raises SettingsError."""
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        from wardwatch.bus.sqlite import SqliteBus
+
+        return SqliteBus(url)
+    if scheme == "kafka":
+        from wardwatch.bus.kafka import KafkaBus
+
+        return KafkaBus(url)
+    raise SettingsError(
+        f"{scheme or url!r} is no bus", step="settings", remedy="WARDWATCH_BUS=sqlite:///… or kafka://host:port"
+    )

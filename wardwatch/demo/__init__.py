@@ -1,0 +1,1 @@
+"""Two simulated hospitals that send native bytes over real sockets."""

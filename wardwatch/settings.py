@@ -1,0 +1,188 @@
+"""All settings of one process: a frozen object, from one TOML file and the environment, checked at start.
+
+The environment wins over the file: ``WARDWATCH_BUS`` is ``bus``, ``WARDWATCH_COLLECTOR__TENANT`` is
+``collector.tenant``. The file is named by ``WARDWATCH_CONFIG`` or ``--config``. docs/operator/settings.md lists every
+setting; a test compares it with this module.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from wardwatch.errors import SettingsError
+from wardwatch.topics import TENANT
+
+PREFIX = "WARDWATCH_"
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceSettings(_Section):
+    """One source of a collector: what it sends (``parser``) and how it arrives (``transport``)."""
+
+    parser: str = Field(description="Name of the parser: hl7v2, dicom_audit, windows, linux, huawei_usg, mysql_audit.")
+    transport: Literal["udp", "tcp", "tls", "mllp", "http", "file"]
+    listen: str = Field("", description="host:port of a network listener; several HTTP sources share one.")
+    path: str = Field("", description="URL path of an HTTP source, or the file (a glob) to tail.")
+    token: SecretStr = Field(SecretStr(""), description="Bearer token that an HTTP source must send.")
+    certificate: Path | None = Field(None, description="PEM certificate chain of a TLS listener.")
+    key: Path | None = Field(None, description="PEM private key of a TLS listener.")
+    charset: str = Field("", description="Character set where the record does not declare one; default UTF-8.")
+    zone: str = Field("", description="Time zone of times without one; default the site's.")
+
+
+class CollectorSettings(_Section):
+    """The collector of one site."""
+
+    tenant: str = Field("", description="Slug of the hospital: 1 to 40 of a-z, 0-9 and _.")
+    zone: str = Field("Asia/Shanghai", description="Time zone of the hospital.")
+    sources: tuple[SourceSettings, ...] = ()
+    spool_bytes: int = Field(2 * 2**30, ge=2**20, description="Limit of the spool on disk, in bytes.")
+    tokens: Literal["vault", "hmac"] = Field(
+        "vault", description="Random tokens in a vault, or keyed hashes (no state, lower assurance)."
+    )
+    token_key: Path | None = Field(None, description="File with the 32-byte key of vault or hashes; made if absent.")
+    heartbeat_s: float = Field(15.0, gt=0, description="Seconds between heartbeats.")
+
+    @field_validator("tenant")
+    @classmethod
+    def _tenant(cls, value: str) -> str:
+        if value and not TENANT.fullmatch(value):
+            raise ValueError("1 to 40 of a-z, 0-9 and _")
+        return value
+
+    @field_validator("zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("no IANA time zone such as Asia/Shanghai") from None
+        return value
+
+
+class MatcherSettings(_Section):
+    """The matcher."""
+
+    rules: tuple[Path, ...] = Field((), description="Folders of Sigma rules beside the shipped pack.")
+    shipped_rules: bool = Field(True, description="Load the rules that ship with wardwatch.")
+
+
+class AlerterSettings(_Section):
+    """The alerter."""
+
+    window_s: int = Field(3600, ge=60, description="Window in which matches of one group are one alert, in seconds.")
+    console_url: str = Field("", description="Address of the console in an alert's event.url.")
+
+
+class SchedulerSettings(_Section):
+    """The scheduler's jobs."""
+
+    silence_s: float = Field(900.0, gt=0, description="A source without events for so many seconds is silent.")
+    check_s: float = Field(30.0, gt=0, description="Seconds between two looks for silent sources.")
+    keep_alerts_days: int = Field(1096, ge=1, description="Days that alerts are kept.")
+    keep_events_days: int = Field(185, ge=1, description="Days that events are kept.")
+
+
+class ConsoleSettings(_Section):
+    """The console."""
+
+    listen: str = Field("127.0.0.1:8480", description="host:port of the console.")
+    session_hours: float = Field(10.0, gt=0, description="Hours after which a person signs in again.")
+    secure_cookies: bool = Field(True, description="Send cookies over HTTPS only (localhost is exempt in browsers).")
+
+
+class Settings(BaseSettings):
+    """Everything that one wardwatch process can be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Field(
+        Path("data"), description="Folder for spool, vault, positions and the embedded bus and store."
+    )
+    bus: str = Field("", description="sqlite:///path or kafka://host:port; default: bus.sqlite in data_dir.")
+    store: str = Field("", description="sqlite:///path or https://user:password@host:9200; default: in data_dir.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    health_host: str = Field("127.0.0.1", description="Address of the health and metrics ports.")
+    health_port: Port = Field(9600, description="First of the health and metrics ports, one per stage; 0: any free.")
+    collector: CollectorSettings = CollectorSettings()
+    matcher: MatcherSettings = MatcherSettings()
+    alerter: AlerterSettings = AlerterSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
+    console: ConsoleSettings = ConsoleSettings()
+
+    @property
+    def bus_url(self) -> str:
+        """The bus, with the default filled in."""
+        return self.bus or f"sqlite:///{self.data_dir / 'bus.sqlite'}"
+
+    @property
+    def store_url(self) -> str:
+        """The store, with the default filled in."""
+        return self.store or f"sqlite:///{self.data_dir / 'store.sqlite'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file, whose values arrive as arguments."""
+        return env_settings, init_settings
+
+
+def load(config: Path | None = None) -> Settings:
+    """Read the TOML file (``config`` or WARDWATCH_CONFIG) and the environment.
+
+    Raises SettingsError naming each wrong or unknown setting, its value unless it may be secret, and the remedy.
+    """
+    named = config or (Path(os.environ["WARDWATCH_CONFIG"]) if os.environ.get("WARDWATCH_CONFIG") else None)
+    values = _read(named) if named else {}
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for variable in sorted(os.environ):
+        own = variable.startswith(PREFIX) and not variable.startswith((PREFIX + "TEST_", PREFIX + "CONFIG"))
+        if own and variable.split("__")[0] not in known:
+            raise SettingsError(
+                f"{variable} is no setting", step="settings", remedy="docs/operator/settings.md lists them"
+            )
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(item) for item in error.errors()), step="settings") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path} can't be read: {error.strerror}", step="settings") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}", step="settings") from None
+
+
+def _explain(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"{name} is no setting"
+    secret = any(word in name for word in ("token", "password", "bus", "store"))
+    value = "" if secret or isinstance(item["input"], dict) else f" = {item['input']!r}"
+    return f"{name}{value}: {item['msg']}"

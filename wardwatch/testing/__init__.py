@@ -1,0 +1,1 @@
+"""Real servers and browsers for tests and benchmarks."""

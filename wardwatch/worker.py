@@ -1,0 +1,150 @@
+"""The one loop in which stages read the bus: poll, handle, commit; retry what is unavailable, dead-letter poison."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from wardwatch import topics
+from wardwatch.bus import Bus, Consumer, Producer, Record
+from wardwatch.errors import RecordError, StoreUnavailable, Unavailable
+from wardwatch.event import encode, event_id, rfc3339
+from wardwatch.stage import EVENTS, Runtime
+from wardwatch.store import Store
+from wardwatch.topics import Topic
+
+log = structlog.get_logger()
+
+Handle = Callable[[Sequence[Record], "Rejects"], None]
+"""Process one batch completely: return only after every sink has answered. A record that can never be processed goes
+to ``rejects``; Unavailable makes the loop wait and hand the same batch in again, so handling must be idempotent."""
+
+_FIRST_WAIT_S = 0.2
+_LONGEST_WAIT_S = 10.0
+
+
+@dataclass
+class Rejects:
+    """Collects a batch's poison records with the reason, for the dead-letter topics."""
+
+    stage: str
+    _items: list[tuple[Record, RecordError]]
+
+    def add(self, record: Record, error: RecordError) -> None:
+        """Give up on one record."""
+        self._items.append((record, error))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def send(self, producer: Producer) -> None:
+        """Write the dead letters; the record's own bytes travel along, they were scrubbed in the hospital."""
+        for record, error in self._items:
+            tenant = record.headers.get("tenant", "") if record.topic == topics.MATCHES.name else ""
+            tenant = tenant or topics.tenant_of(record.topic)
+            letter = dead_letter(
+                tenant,
+                source=record.headers.get("source", ""),
+                position=record.position,
+                step=error.step or self.stage,
+                reason=error.reason,
+                payload=record.value,
+                topic=record.topic,
+                stage=self.stage,
+                headers=record.headers,
+            )
+            producer.send(topics.deadletter(tenant).name, letter, key=record.position)
+            EVENTS.labels(self.stage, tenant, record.headers.get("source", ""), "dead_lettered").inc()
+
+
+def dead_letter(
+    tenant: str,
+    *,
+    source: str,
+    position: str,
+    step: str,
+    reason: str,
+    stage: str,
+    payload: bytes | None = None,
+    topic: str = "",
+    headers: dict[str, str] | None = None,
+) -> bytes:
+    """Return a dead letter: where the record was, what refused it and why.
+
+    ``payload`` is the scrubbed record for replay (Latin-1, so that any byte survives); a collector never sends the
+    raw record, it keeps that in the hospital and sends only the position.
+    """
+    return encode(
+        {
+            "@timestamp": rfc3339(datetime.now(UTC)),
+            "id": event_id(tenant, source, position, step),
+            "tenant": tenant,
+            "source": source,
+            "stage": stage,
+            "position": position,
+            "step": step,
+            "reason": reason[:2000],
+            "topic": topic,
+            "payload": None if payload is None else payload[:200_000].decode("latin-1"),
+            "headers": headers or {},
+        }
+    )
+
+
+def prepare(
+    runtime: Runtime, *, bus: Bus | None = None, need: Iterable[Topic] = (), store: Store | None = None
+) -> None:
+    """Create the topics and set up the store, waiting as long as they do not answer and nobody says stop."""
+    wait_s = _FIRST_WAIT_S
+    wanted = list(need)
+    while not runtime.stopping.is_set():
+        part = "bus"
+        try:
+            if bus is not None:
+                bus.ensure_topics(wanted)
+                runtime.report("bus", ok=True, message=bus.url)
+            part = "store"
+            if store is not None:
+                store.setup()
+                runtime.report("store", ok=True, message=store.url)
+            return
+        except Unavailable as error:
+            runtime.report(part, ok=False, message=str(error))
+            runtime.stopping.wait(wait_s)
+            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+
+
+def work(runtime: Runtime, bus: Bus, consumer: Consumer, handle: Handle, *, max_records: int = 500) -> None:
+    """Run the loop until ``runtime.stopping``: at least once, offsets committed after the sinks answered."""
+    producer = bus.producer()
+    wait_s = _FIRST_WAIT_S
+    while not runtime.stopping.is_set():
+        try:
+            records = consumer.poll(max_records=max_records)
+            runtime.report("bus", ok=True, message=bus.url)
+            if records:
+                _process(runtime, producer, consumer, handle, records)
+            wait_s = _FIRST_WAIT_S
+        except Unavailable as error:
+            part = "store" if isinstance(error, StoreUnavailable) else "bus"
+            runtime.report(part, ok=False, message=str(error))
+            runtime.stopping.wait(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 jitter, not a secret
+            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+            consumer.rewind()
+    producer.close()
+    consumer.close()
+
+
+def _process(
+    runtime: Runtime, producer: Producer, consumer: Consumer, handle: Handle, records: Sequence[Record]
+) -> None:
+    rejects = Rejects(runtime.stage, [])
+    handle(records, rejects)
+    if len(rejects):
+        rejects.send(producer)
+        producer.flush()
+    consumer.commit()
