@@ -20,7 +20,7 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Syslog:
-    """One message: "" and None stand for what the header lacks (``-`` in RFC 5424); ``body`` are the bytes behind it."""
+    """One message: "" and None stand for what the header lacks; ``body`` are the bytes behind it."""
 
     facility: int | None
     severity: int | None
@@ -36,7 +36,7 @@ def parse(frame: bytes, *, zone: tzinfo, received: datetime) -> Syslog:
     """Return the message in a frame.
 
     A time of RFC 3164 has neither year nor zone: it is read in the site's ``zone`` and as the latest such time not
-    more than a day after ``received``. Raises ParseError when the priority is missing or out of range (RFC 5424, 6.2.1).
+    more than a day after ``received``. Raises ParseError when the priority is missing or above 191 (RFC 5424, 6.2.1).
     """
     priority = _PRIORITY.match(frame)
     if not priority or int(priority[1]) > 191:
