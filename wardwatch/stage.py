@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -82,14 +84,22 @@ def health_port(settings: Settings, stage: str, instance: int) -> int:
     return settings.health_port and settings.health_port + list(STAGES).index(stage) + 10 * instance
 
 
-def main(settings: Settings, stage: str, instance: int = 0) -> None:
-    """Run one stage in this process until SIGTERM or SIGINT; raises SettingsError for an unknown stage."""
+DRAIN_S = 9.5
+
+
+def main(settings: Settings, stage: str, instance: int = 0, *, parent: int | None = None) -> None:
+    """Run one stage in this process until SIGTERM or SIGINT, or until its ``parent`` process is gone.
+
+    A stage that has not drained after DRAIN_S seconds is ended: what it had not committed is delivered again. Raises
+    SettingsError for an unknown stage.
+    """
     if stage not in STAGES:
         raise SettingsError(f"{stage!r} is no stage", step="run", remedy=f"one of {', '.join(STAGES)}")
     logs.configure(settings.log_level, stage=stage, instance=str(instance))
     runtime = Runtime(stage, instance)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runtime.stopping.set())
+    threading.Thread(target=_watch, args=(runtime, parent), name="watch", daemon=True).start()
     run: Run = resolve_name(STAGES[stage])
     server = serve_health(settings, runtime)
     log.info("stage_started", health=f"http://{settings.health_host}:{server.server_port}/health")
@@ -99,6 +109,16 @@ def main(settings: Settings, stage: str, instance: int = 0) -> None:
         server.shutdown()
         server.server_close()
         log.info("stage_stopped")
+
+
+def _watch(runtime: Runtime, parent: int | None) -> None:
+    while not runtime.stopping.wait(1.0):
+        if parent is not None and os.getppid() != parent:
+            log.error("supervisor_gone")
+            runtime.stopping.set()
+    time.sleep(DRAIN_S)
+    log.error("not_drained", after_s=DRAIN_S)
+    os._exit(1)
 
 
 def serve_health(settings: Settings, runtime: Runtime) -> ThreadingHTTPServer:

@@ -1,0 +1,5 @@
+"""``python -m wardwatch``."""
+
+from wardwatch.cli import main
+
+main()
