@@ -63,5 +63,6 @@ def main() -> None:
     try:
         app()
     except WardwatchError as error:
-        Console(stderr=True, highlight=False).print(f"wardwatch: {safe_text(str(error))}", markup=False, style="red", soft_wrap=True)
+        text = f"wardwatch: {safe_text(str(error))}"
+        Console(stderr=True, highlight=False).print(text, markup=False, style="red", soft_wrap=True)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
