@@ -1,8 +1,9 @@
 """All settings of one process: a frozen object, from one TOML file and the environment, checked at start.
 
 The environment wins over the file: ``WARDWATCH_BUS`` is ``bus``, ``WARDWATCH_COLLECTOR__TENANT`` is
-``collector.tenant``. The file is named by ``WARDWATCH_CONFIG`` or ``--config``. docs/operator/settings.md lists every
-setting; a test compares it with this module.
+``collector.tenant``. The file is named by ``WARDWATCH_CONFIG`` or ``--config``. ``WARDWATCH_SECRETS`` names a folder of
+files such as ``wardwatch_store`` that hold one setting each. docs/operator/settings.md lists every setting; a test
+compares it with this module.
 """
 
 from __future__ import annotations
@@ -146,8 +147,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file, whose values arrive as arguments."""
-        return env_settings, init_settings
+        """Let the environment win over secret files, and those over the TOML file, whose values arrive as arguments."""
+        return env_settings, file_secret_settings, init_settings
 
 
 def load(config: Path | None = None) -> Settings:
@@ -159,13 +160,13 @@ def load(config: Path | None = None) -> Settings:
     values = _read(named) if named else {}
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for variable in sorted(os.environ):
-        own = variable.startswith(PREFIX) and not variable.startswith((PREFIX + "TEST_", PREFIX + "CONFIG"))
+        own = variable.startswith(PREFIX) and not variable.startswith((PREFIX + "TEST_", PREFIX + "CONFIG", PREFIX + "SECRETS"))
         if own and variable.split("__")[0] not in known:
             raise SettingsError(
                 f"{variable} is no setting", step="settings", remedy="docs/operator/settings.md lists them"
             )
     try:
-        return Settings(**values)
+        return Settings(_secrets_dir=os.environ.get("WARDWATCH_SECRETS"), **values)
     except ValidationError as error:
         raise SettingsError("; ".join(_explain(item) for item in error.errors()), step="settings") from None
 
