@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -124,6 +125,8 @@ def work(runtime: Runtime, bus: Bus, consumer: Consumer, handle: Handle, *, max_
     wait_s, failing = _FIRST_WAIT_S, "bus"
     while not runtime.stopping.is_set():
         try:
+            if failing:
+                consumer.rewind()
             records = consumer.poll(max_records=max_records)
             if records:
                 _process(runtime, producer, consumer, handle, records)
@@ -135,9 +138,9 @@ def work(runtime: Runtime, bus: Bus, consumer: Consumer, handle: Handle, *, max_
             runtime.report(failing, ok=False, message=str(error))
             runtime.stopping.wait(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 jitter, not a secret
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
-            consumer.rewind()
     producer.close()
-    consumer.close()
+    with suppress(Unavailable):  # a group that can't be left now notices by itself
+        consumer.close()
 
 
 def _process(
