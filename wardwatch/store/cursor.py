@@ -10,6 +10,7 @@ from sqlite3 import Row
 import orjson
 
 from wardwatch.errors import RecordError
+from wardwatch.event import MAX_INTEGER
 
 MAX_PAGE = 1000
 
@@ -27,9 +28,13 @@ def decode_cursor(text: str, kinds: tuple[type, ...]) -> Key:
         key = orjson.loads(urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)))
     except (binascii.Error, orjson.JSONDecodeError, UnicodeEncodeError):
         key = None
-    if not isinstance(key, list) or tuple(map(type, key)) != kinds:
+    if not isinstance(key, list) or tuple(map(type, key)) != kinds or not all(_carried(value) for value in key):
         raise RecordError("the page's key is garbled", step="store", remedy="start from the first page")
     return key
+
+
+def _carried(value: float | str) -> bool:
+    return isinstance(value, str) or abs(value) <= MAX_INTEGER
 
 
 def next_page(rows: Sequence[Row], size: int, names: Sequence[str]) -> str | None:

@@ -27,6 +27,7 @@ TITLES = (
 ENTITIES = ("host.name", "user.id", "wardwatch.alert.patient_token")
 """Fields of an alert that name an entity, beside ``related.*``."""
 
+MAX_ID_BYTES = 512  # Elasticsearch's limit of `_id`
 PAST_DAYS = 31
 FUTURE_DAYS = 2
 
@@ -46,7 +47,7 @@ class AlertKeys:
 def alert_keys(write: AlertWrite) -> AlertKeys:
     """Check detection's document and return its keys; raises RecordError naming the field that is wrong."""
     doc = write.doc
-    _check_id(write)
+    _check_frame(write)
     priority = dig(doc, "wardwatch.alert.priority") or 0
     severity = dig(doc, "event.severity")
     if isinstance(priority, bool) or not isinstance(priority, int | float):
@@ -66,22 +67,21 @@ def alert_keys(write: AlertWrite) -> AlertKeys:
     )
 
 
-def _check_id(write: AlertWrite) -> None:
+def _check_frame(write: AlertWrite) -> None:
     try:
         parse_alert_id(write.id)
     except NotFound:
         raise RejectedByStore(f"{write.id[:80]!r} is no alert id", step="store") from None
     if dig(write.doc, "event.id") != write.id:
         raise RejectedByStore("event.id is not the alert's id", step="store", record=write.id)
+    if not isinstance(dig(write.doc, "wardwatch.alert"), dict):
+        raise RejectedByStore("wardwatch.alert is not an object", step="store", record=write.id)
 
 
 def detection_part(doc: AlertDocument) -> AlertDocument:
-    """Return the document without fields that people own."""
-    own = doc.get("wardwatch")
-    alert = own.get("alert") if isinstance(own, dict) else None
-    if not isinstance(own, dict) or not isinstance(alert, dict):
-        return doc
-    return {**doc, "wardwatch": {**own, "alert": {k: v for k, v in alert.items() if k not in WORKFLOW}}}
+    """Return a checked document without the fields that people own."""
+    own = doc["wardwatch"]
+    return {**doc, "wardwatch": {**own, "alert": {k: v for k, v in own["alert"].items() if k not in WORKFLOW}}}
 
 
 def check_workflow(changes: Mapping[str, Any]) -> None:
@@ -105,8 +105,7 @@ def severity_name(number: int) -> str:
 def event_ms(event: Event) -> int:
     """Check an event and return its time in Unix milliseconds; raises RecordError."""
     encode(event.doc)
-    if not isinstance(event.doc.get("event.id"), str):
-        raise RejectedByStore("event.id is missing", step="store", record=event.position)
+    _check_length(event.doc.get("event.id"), "event.id")
     return _moment_ms(event.doc.get("@timestamp"), "@timestamp")
 
 
@@ -121,10 +120,16 @@ def event_day(event: Event) -> date:
     return (moment if near else event.received).astimezone(UTC).date()
 
 
-def document_ms(doc: Document) -> int:
+def document_ms(identifier: str, doc: Document) -> int:
     """Check a document of a collection and return its ``at`` in Unix milliseconds; raises RecordError."""
+    _check_length(identifier, "the id")
     encode(doc)
     return _moment_ms(doc.get("at"), "at")
+
+
+def _check_length(identifier: object, name: str) -> None:
+    if not isinstance(identifier, str) or not 0 < len(identifier.encode("utf-8", "replace")) <= MAX_ID_BYTES:
+        raise RejectedByStore(f"{name} is not a text of 1 to {MAX_ID_BYTES} bytes", step="store")
 
 
 def _moment_ms(value: object, name: str) -> int:

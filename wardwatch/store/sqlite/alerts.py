@@ -119,7 +119,7 @@ def _row(connection: sqlite3.Connection, identifier: str) -> sqlite3.Row | None:
 
 def _stored(row: sqlite3.Row) -> Stored:
     doc = orjson.loads(row["doc"])
-    doc.setdefault("wardwatch", {}).setdefault("alert", {}).update(orjson.loads(row["workflow"]))
+    doc["wardwatch"]["alert"].update(orjson.loads(row["workflow"]))
     return Stored(doc, str(row["version"]))
 
 

@@ -24,7 +24,7 @@ class SqliteDocuments:
 
     def create(self, identifier: str, doc: Document) -> None:
         """Store a new document."""
-        values = (self._collection, identifier, document_ms(doc), _tenant(doc), encode(doc))
+        values = (self._collection, identifier, document_ms(identifier, doc), _tenant(doc), encode(doc))
         with self._database.write() as connection:
             added = connection.execute(
                 "INSERT OR IGNORE INTO documents (collection, id, version, at, tenant, doc) VALUES (?, ?, 1, ?, ?, ?)",
@@ -45,7 +45,7 @@ class SqliteDocuments:
     def replace(self, identifier: str, doc: Document, *, version: str) -> Stored:
         """Replace a document that nobody changed since ``version`` was read."""
         self._mutable()
-        values = (document_ms(doc), _tenant(doc), encode(doc), self._collection, identifier, version)
+        values = (document_ms(identifier, doc), _tenant(doc), encode(doc), self._collection, identifier, version)
         with self._database.write() as connection:
             changed = connection.execute(
                 "UPDATE documents SET version = version + 1, at = ?, tenant = ?, doc = ?"
