@@ -1,0 +1,212 @@
+"""Alerts in Elasticsearch: one document with two owners, who update disjoint fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from elasticsearch import Elasticsearch
+
+from wardwatch.alert import WORKFLOW, new_workflow, parse_alert_id
+from wardwatch.errors import Conflict, NotFound, RecordError
+from wardwatch.event import encode
+from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored
+from wardwatch.store.cursor import decode_cursor, page_size
+from wardwatch.store.documents import (
+    alert_keys,
+    check_workflow,
+    detection_part,
+    severity_name,
+    severity_numbers,
+    terms,
+    visible,
+)
+from wardwatch.store.elasticsearch.bulk import Answer, BulkWriter, Item
+from wardwatch.store.elasticsearch.client import answers, split_version
+from wardwatch.store.elasticsearch.partitions import drop_before, tenant_of_index
+from wardwatch.store.elasticsearch.search import (
+    Clause,
+    nothing,
+    one_of,
+    page,
+    phrases,
+    time_range,
+)
+from wardwatch.store.elasticsearch.templates import ALERTS, ENTITIES, TEXT
+
+_CREATED = {"event.created": {"order": "desc"}}
+_ID = {"event.id": {"order": "asc"}}
+_SORT: dict[str, list[dict[str, Any]]] = {
+    "newest": [_CREATED, _ID],
+    "priority": [
+        {"wardwatch.alert.priority": {"order": "desc", "missing": 0}},
+        {"event.created": {"order": "asc"}},
+        _ID,
+    ],
+}
+_KINDS: dict[str, tuple[type, ...]] = {"newest": (int, str), "priority": (float, int, str)}
+_FIELD = {
+    "severity": "event.severity",
+    "status": "wardwatch.alert.status",
+    "tenant": "_index",
+    "rule": "rule.id",
+    "verdict": "wardwatch.alert.verdict",
+}
+_VALUES = 10_000  # of one field that are counted
+
+
+class ElasticsearchAlerts:
+    """Alerts of all tenants; a version is ``seq_no/primary_term``."""
+
+    def __init__(self, client: Elasticsearch, bulk: BulkWriter) -> None:
+        self._client = client
+        self._bulk = bulk
+
+    def write(self, writes: Sequence[AlertWrite]) -> list[Result]:
+        """Write detection's part of the alerts, each by itself."""
+        results: dict[int, Result] = {}
+        items: dict[int, Item] = {}
+        for place, write in enumerate(writes):
+            try:
+                items[place] = _item(write)
+            except RecordError as error:
+                results[place] = Result(Outcome.REJECTED, error.reason)
+            except Conflict:
+                results[place] = Result(Outcome.CONFLICT)
+        for place, answer in zip(items, self._bulk.write(list(items.values())), strict=True):
+            results[place] = _result(answer)
+        return [results[place] for place in range(len(writes))]
+
+    def get(self, scope: Scope, ids: Iterable[str]) -> dict[str, Stored]:
+        """Return the alerts that exist and are in scope, from their indices in real time."""
+        wanted = [{"_index": index, "_id": name} for name in dict.fromkeys(ids) if (index := _readable(scope, name))]
+        if not wanted:
+            return {}
+        with answers("alerts"):
+            response = self._client.mget(docs=wanted)
+        return {hit["_id"]: _stored(hit) for hit in response["docs"] if hit.get("found")}
+
+    def search(
+        self, scope: Scope, query: AlertQuery, *, sort: AlertSort = "newest", after: str | None = None, limit: int = 50
+    ) -> Page:
+        """Return a page of alerts by key."""
+        key = decode_cursor(after, _KINDS[sort]) if after is not None else None
+        with answers("alerts"):
+            response = self._client.search(
+                index=f"{ALERTS}*",
+                query={"bool": {"filter": _filter(scope, query)}},
+                sort=_SORT[sort],
+                search_after=key,
+                size=page_size(limit) + 1,
+                track_total_hits=True,
+                seq_no_primary_term=True,
+            )
+        return page(response.body, page_size(limit), _stored)
+
+    def count(
+        self, scope: Scope, query: AlertQuery, by: Literal["severity", "status", "tenant", "rule", "verdict"]
+    ) -> dict[str, int]:
+        """Return how many alerts match, by the values of one field; alerts without a value are not counted."""
+        with answers("alerts"):
+            response = self._client.search(
+                index=f"{ALERTS}*",
+                query={"bool": {"filter": _filter(scope, query)}},
+                aggs={"by": {"terms": {"field": _FIELD[by], "size": _VALUES}}},
+                size=0,
+            )
+        counts: dict[str, int] = {}
+        for bucket in response.body.get("aggregations", {}).get("by", {}).get("buckets", []):
+            name = _named(by, bucket["key"])
+            counts[name] = counts.get(name, 0) + bucket["doc_count"]
+        return counts
+
+    def workflow(self, scope: Scope, identifier: str, changes: Mapping[str, Any], *, version: str) -> Stored:
+        """Change workflow fields of an alert that nobody changed since ``version`` was read."""
+        check_workflow(changes)
+        encode(dict(changes))
+        scope.check(parse_alert_id(identifier)[0], f"alert {identifier!r}")
+        if identifier not in self.get(scope, [identifier]):
+            raise NotFound(f"no alert {identifier!r}", step="store")
+        with answers(f"alert {identifier}"):
+            response = self._client.update(
+                index=_index(identifier),
+                id=identifier,
+                doc={"wardwatch": {"alert": dict(changes)}},
+                refresh=True,
+                source=True,
+                **split_version(version),
+            )
+        return _stored({**response.body, "_source": response["get"]["_source"]})
+
+    def expire(self, tenant: str, before: datetime) -> int:
+        """Delete whole months before the moment."""
+        return drop_before(self._client, ALERTS, tenant, f"{before.astimezone(UTC):%Y.%m}")
+
+
+def _index(identifier: str) -> str:
+    tenant, month = parse_alert_id(identifier)
+    return f"{ALERTS}{tenant}-{month[:4]}.{month[4:]}"
+
+
+def _readable(scope: Scope, identifier: str) -> str | None:
+    try:
+        allowed = scope.allows(parse_alert_id(identifier)[0])
+        return _index(identifier) if allowed else None
+    except NotFound:
+        return None
+
+
+def _item(write: AlertWrite) -> Item:
+    keys, detection = alert_keys(write), detection_part(write.doc)
+    own = detection["wardwatch"]
+    search = {"text": keys.text, "entities": sorted(keys.entities)}
+    if write.version is not None:
+        doc = {**detection, "wardwatch": {**own, "search": search}}
+        return Item("update", _index(write.id), write.id, encode({"doc": doc}), split_version(write.version))
+    alert = {**own["alert"], **new_workflow()}
+    doc = {**detection, "wardwatch": {**own, "search": search, "alert": alert}}
+    return Item("create", _index(write.id), write.id, encode(doc))
+
+
+def _result(answer: Answer) -> Result:
+    if answer.status in (200, 201):
+        return Result(Outcome.STORED)
+    if answer.status in (404, 409):
+        return Result(Outcome.CONFLICT)
+    return Result(Outcome.REJECTED, f"{answer.kind}: {answer.reason}")
+
+
+def _stored(hit: Mapping[str, Any]) -> Stored:
+    doc = hit["_source"]
+    own = doc["wardwatch"]
+    own.pop("search", None)
+    own["alert"] = {k: v for k, v in own["alert"].items() if not (k in WORKFLOW and v is None)}
+    return Stored(doc, f"{hit['_seq_no']}/{hit['_primary_term']}")
+
+
+def _named(by: str, value: Any) -> str:
+    if by == "severity":
+        return severity_name(value)
+    return tenant_of_index(ALERTS, value) if by == "tenant" else str(value)
+
+
+def _filter(scope: Scope, query: AlertQuery) -> list[Clause]:
+    clauses: list[Clause] = []
+    tenants = visible(scope, query.tenants)
+    if tenants is not None:
+        held = [{"prefix": {"_index": f"{ALERTS}{tenant}-"}} for tenant in sorted(tenants)]
+        clauses.append({"bool": {"should": held}} if held else nothing())
+    clauses += one_of("wardwatch.alert.status", query.statuses)
+    clauses += one_of("event.severity", severity_numbers(query.severities))
+    clauses += one_of("wardwatch.alert.verdict", query.verdicts)
+    clauses += one_of("rule.id", query.rules)
+    clauses += one_of(ENTITIES, {query.entity} if query.entity else ())
+    if query.assignee:
+        clauses.append({"term": {"wardwatch.alert.assignee": query.assignee}})
+    elif query.assignee is not None:
+        nobody = {"bool": {"must_not": {"exists": {"field": "wardwatch.alert.assignee"}}}}
+        clauses.append({"bool": {"should": [nobody, {"term": {"wardwatch.alert.assignee": ""}}]}})
+    if query.text.strip():
+        clauses += phrases(TEXT, terms(query.text))
+    return clauses + time_range("event.created", query.created_from, query.created_to)

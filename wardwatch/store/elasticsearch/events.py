@@ -1,0 +1,114 @@
+"""Archived events in Elasticsearch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from elasticsearch import Elasticsearch
+
+from wardwatch.errors import RecordError
+from wardwatch.event import Document, Event, encode
+from wardwatch.store import Outcome, Page, Result, Scope, Stored
+from wardwatch.store.cursor import MAX_PAGE, decode_cursor, page_size
+from wardwatch.store.documents import event_day, event_ms, terms, texts
+from wardwatch.store.elasticsearch.bulk import Answer, BulkWriter, Item
+from wardwatch.store.elasticsearch.client import answers
+from wardwatch.store.elasticsearch.partitions import drop_before
+from wardwatch.store.elasticsearch.search import exactly, page, phrases, time_range
+from wardwatch.store.elasticsearch.templates import EVENTS, TEXT
+from wardwatch.topics import check_tenant
+
+_NEWEST = [{"@timestamp": {"order": "desc"}}, {"event.id": {"order": "asc"}}]
+
+
+class ElasticsearchEvents:
+    """Events of all tenants; a tenant's event exists once by its id."""
+
+    def __init__(self, client: Elasticsearch, bulk: BulkWriter) -> None:
+        self._client = client
+        self._bulk = bulk
+
+    def write(self, events: Sequence[Event]) -> list[Result]:
+        """Create each event by its id, each by itself."""
+        results: dict[int, Result] = {}
+        items: dict[int, Item] = {}
+        for place, event in enumerate(events):
+            try:
+                items[place] = _item(event)
+            except RecordError as error:
+                results[place] = Result(Outcome.REJECTED, error.reason)
+        for place, answer in zip(items, self._bulk.write(list(items.values())), strict=True):
+            results[place] = _result(answer)
+        return [results[place] for place in range(len(events))]
+
+    def get(self, scope: Scope, tenant: str, ids: Iterable[str]) -> list[Document]:
+        """Return the events that exist, oldest first."""
+        scope.check(tenant, f"tenant {tenant!r}")
+        wanted = list(dict.fromkeys(ids))
+        hits: list[dict[str, Any]] = []
+        with answers("events"):
+            for start in range(0, len(wanted), MAX_PAGE):
+                part = {"ids": {"values": wanted[start : start + MAX_PAGE]}}
+                found = self._client.search(index=_indices(tenant), query=part, sort=_NEWEST, size=MAX_PAGE)
+                hits += found["hits"]["hits"]
+        hits.sort(key=lambda hit: hit["sort"])
+        return [hit["_source"] for hit in hits]
+
+    def search(
+        self,
+        scope: Scope,
+        tenant: str,
+        *,
+        text: str = "",
+        fields: Mapping[str, str] | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Return a page of one tenant's events, newest first, from ``start`` until before ``end``."""
+        scope.check(tenant, f"tenant {tenant!r}")
+        key = decode_cursor(after, (int, str)) if after is not None else None
+        clauses = [exactly(name, value) for name, value in (fields or {}).items()]
+        clauses += phrases(TEXT, terms(text)) if text.strip() else []
+        with answers("events"):
+            response = self._client.search(
+                index=_indices(tenant),
+                query={"bool": {"filter": clauses + time_range("@timestamp", start, end)}},
+                sort=_NEWEST,
+                search_after=key,
+                size=page_size(limit) + 1,
+                track_total_hits=True,
+            )
+        return page(response.body, page_size(limit), lambda hit: Stored(hit["_source"], "1"))
+
+    def count(self, tenant: str) -> int:
+        """Return the number of archived events of one tenant, as last indexed."""
+        with answers("events"):
+            return int(self._client.count(index=_indices(tenant))["count"])
+
+    def expire(self, tenant: str, before: datetime) -> int:
+        """Delete whole days before the moment."""
+        return drop_before(self._client, EVENTS, tenant, f"{before.astimezone(UTC):%Y.%m.%d}")
+
+
+def _indices(tenant: str) -> str:
+    return f"{EVENTS}{check_tenant(tenant)}-*"
+
+
+def _item(event: Event) -> Item:
+    event_ms(event)
+    index = f"{EVENTS}{check_tenant(event.tenant)}-{event_day(event):%Y.%m.%d}"
+    words = orjson.dumps({TEXT: "\n".join(texts(event.doc))})
+    return Item("create", index, event.id, encode(event.doc)[:-1] + b"," + words[1:])
+
+
+def _result(answer: Answer) -> Result:
+    if answer.status in (200, 201):
+        return Result(Outcome.STORED)
+    if answer.status == 409:
+        return Result(Outcome.ALREADY_THERE)
+    return Result(Outcome.REJECTED, f"{answer.kind}: {answer.reason}")
