@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
-from ipaddress import ip_address
 
+from ingest.address import address
 from ingest.parsers import Parsed, Parser, Record, Site
 from ingest.scrub import Action
 from wardwatch.errors import ParseError
@@ -65,11 +64,11 @@ class Message:
     The fields of MSH are shifted so that index n is MSH-n.
     """
 
+    segments: dict[str, list[list[str]]]
     component: str
     repetition: str
     escape: str
     subcomponent: str
-    segments: dict[str, list[list[str]]]
 
     def field(self, segment: str, number: int) -> str:
         """Return a whole field of the first such segment; "" when it is not there."""
@@ -133,7 +132,7 @@ def _document(data: bytes, record: Record, site: Site) -> Document:
     doc |= _header(message)
     doc |= _classified(doc)
     fields = _event(message, site.zone) | _patient(message) | _order(message) | _query(message)
-    fields["source.ip"] = _address(record.peer)
+    fields["source.ip"] = address(record.peer)
     fields["hl7.replaced_characters"] = replaced
     doc |= {name: value for name, value in fields.items() if value not in (None, "", 0, []) or value is False}
     return doc
@@ -172,7 +171,7 @@ def _message(text: str) -> Message:
     encoding = header[2] if len(header) > 2 else ""
     if not encoding or encoding[0].isalnum():
         raise ParseError("MSH-2 (encoding characters) is missing", step="hl7v2")
-    return Message(*(encoding[:4] + "^~\\&"[len(encoding) :]), segments=segments)
+    return Message(segments, *(encoding[:4] + "^~\\&"[len(encoding) :]))
 
 
 def _header(message: Message) -> Document:
@@ -284,14 +283,6 @@ def _time(text: str, zone: tzinfo) -> str | None:
         return rfc3339(datetime(year, month, day, hour, minute, second, micros, tzinfo=zone))
     except (ValueError, OverflowError):
         return None
-
-
-@lru_cache(maxsize=1024)
-def _address(peer: str) -> str:
-    try:
-        return str(ip_address(peer))
-    except ValueError:
-        return ""
 
 
 PARSER = Parser(
