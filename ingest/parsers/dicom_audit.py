@@ -119,8 +119,8 @@ def _identification(event: Element, event_id: Element, zone: tzinfo) -> Document
     outcome = int(indicator) if indicator in ("0", "4", "8", "12") else None
     return {
         "@timestamp": _time(event.get("EventDateTime", ""), zone),
-        "event.category": category,
-        "event.type": kind or [BY_ACTION_CODE.get(event.get("EventActionCode", ""), "info")],
+        "event.category": [*category],
+        "event.type": [*kind] or [BY_ACTION_CODE.get(event.get("EventActionCode", ""), "info")],
         "event.action": action,
         "event.outcome": "unknown" if outcome is None else OUTCOMES[outcome],
         "dicom.audit.parsed": True,
@@ -250,9 +250,7 @@ def _encoded(element: Element) -> Iterator[str]:
 
 def _instances(found: list[Element]) -> Document:
     classes = [one for element in found for one in element.iter("SOPClass")]
-    counts = [
-        int(one.get("NumberOfInstances", "")) for one in classes if _COUNT.fullmatch(one.get("NumberOfInstances", ""))
-    ]
+    counts = [int(count) for one in classes if _COUNT.fullmatch(count := one.get("NumberOfInstances", ""))]
     uids = sorted({uid for one in classes if _UID.fullmatch(uid := one.get("UID", ""))})
     return {"dicom.instances": sum(counts) if counts else None, "dicom.sop_class": uids[:MAX_LISTED]}
 
