@@ -1,0 +1,57 @@
+"""Addresses in logs: valid or absent, inside or outside the hospital."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+# What a hospital numbers its own machines with: RFC 1918, 3927, 4193, 4291, 6598. Not `is_private`, which also holds
+# the documentation ranges of RFC 5737.
+_INSIDE = tuple(
+    ip_network(text)
+    for text in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "fc00::/7",
+        "fe80::/10",
+        "::1/128",
+    )
+)
+_DIRECTIONS = {
+    (True, True): "internal",
+    (True, False): "outbound",
+    (False, True): "inbound",
+    (False, False): "external",
+}
+
+
+@lru_cache(maxsize=65536)
+def address(text: str) -> str | None:
+    """Return the address in its canonical form, an IPv4 address inside IPv6 as IPv4; None when it is not one."""
+    found = _address(text)
+    return str(found) if found else None
+
+
+@lru_cache(maxsize=65536)
+def direction(source: str, destination: str) -> str | None:
+    """Return ECS ``network.direction`` as the hospital sees it; None when an address is missing."""
+    ends = _address(source), _address(destination)
+    if ends[0] is None or ends[1] is None:
+        return None
+    return _DIRECTIONS[_inside(ends[0]), _inside(ends[1])]
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        found = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
+
+
+def _inside(found: IPv4Address | IPv6Address) -> bool:
+    return any(found.version == network.version and found in network for network in _INSIDE)
