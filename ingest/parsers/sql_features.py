@@ -25,7 +25,10 @@ _INTO_FILE = re.compile(
 )
 _DUMP = re.compile(r"select sql_no_cache \* from ", re.I)
 _VERB = re.compile(r"[\s(]*([a-z]{2,20})", re.I)
-_QUALIFIED_VERBS = {"with": "select", "table": "select", "values": "select", "desc": "describe"}
+_VERBS = frozenset(
+    ["alter", "analyze", "begin", "call", "change", "commit", "create", "deallocate", "delete", "describe", "do", "drop", "execute", "explain", "flush", "grant", "handler", "insert", "install", "kill", "load", "lock", "optimize", "prepare", "rename", "repair", "replace", "reset", "revoke", "rollback", "savepoint", "select", "set", "show", "start", "stop", "truncate", "uninstall", "unlock", "update", "use", "xa"]
+)
+_SYNONYMS = {"with": "select", "table": "select", "values": "select", "desc": "describe"}
 
 # its warnings about statements that it only half knows would be one line in our log for each of a hospital's
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
@@ -33,7 +36,10 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Features of one shape: names in lower case, without schema; ``parsed`` is False where only the verb is known."""
+    """Features of one shape: names in lower case, without schema.
+
+    ``verb`` is "" for what is not SQL; ``parsed`` is False where no more than the verb is known.
+    """
 
     verb: str
     is_export: bool
@@ -42,16 +48,8 @@ class Features:
     functions: tuple[str, ...] = ()
     group_by: tuple[str, ...] = ()
     has_group_by: bool = False
-
-    @property
-    def objects_role(self) -> list[str]:
-        """What the statement's tables hold (sensitive_objects.toml)."""
-        return roles("objects", self.objects)
-
-    @property
-    def group_by_roles(self) -> list[str]:
-        """What the statement groups by (sensitive_objects.toml)."""
-        return roles("columns", self.group_by)
+    objects_role: tuple[str, ...] = ()
+    group_by_roles: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=4096)
@@ -67,21 +65,26 @@ def features(shape: str) -> Features:
         return Features(verb, is_export)
     if any(isinstance(tree, exp.Command) for tree in trees):
         return Features(verb, is_export)
+    objects = _names(name for tree in trees for name in _tables(tree))
+    group_by = _names(name for tree in trees for name in _grouped(tree))
     return Features(
         verb,
         is_export,
         parsed=True,
-        objects=_names(name for tree in trees for name in _tables(tree)),
+        objects=objects,
         functions=_names(name for tree in trees for name in _functions(tree)),
-        group_by=_names(name for tree in trees for name in _grouped(tree)),
+        group_by=group_by,
         has_group_by=any(tree.find(exp.Group) for tree in trees),
+        objects_role=roles("objects", objects),
+        group_by_roles=roles("columns", group_by),
     )
 
 
 def _verb(shape: str) -> str:
     found = _VERB.match(shape)
-    verb = found[1].lower() if found else "statement"
-    return _QUALIFIED_VERBS.get(verb, verb)
+    verb = found[1].lower() if found else ""
+    verb = _SYNONYMS.get(verb, verb)
+    return verb if verb in _VERBS else ""
 
 
 def _depth(shape: str) -> int:
@@ -96,14 +99,14 @@ def _names(found: Iterator[str]) -> tuple[str, ...]:
     return tuple(sorted({name.lower() for name in found if name}))[:_MAX_NAMES]
 
 
-def _tables(tree: exp.Expression) -> Iterator[str]:
+def _tables(tree: exp.Expr) -> Iterator[str]:
     own = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
     for table in tree.find_all(exp.Table):
         if table.db or table.name.lower() not in own:
             yield table.name
 
 
-def _functions(tree: exp.Expression) -> Iterator[str]:
+def _functions(tree: exp.Expr) -> Iterator[str]:
     for found in tree.find_all(exp.Func):
         if isinstance(found, exp.Anonymous):
             yield found.name
@@ -111,29 +114,31 @@ def _functions(tree: exp.Expression) -> Iterator[str]:
             yield found.sql_name()
 
 
-def _grouped(tree: exp.Expression) -> Iterator[str]:
+def _grouped(tree: exp.Expr) -> Iterator[str]:
     """Yield the columns of every GROUP BY: by name, behind an alias, by place, or inside an expression."""
+    aliases = {found.alias.lower(): found.this for found in tree.find_all(exp.Alias)}
     for group in tree.find_all(exp.Group):
-        select = group.parent
-        chosen = select.expressions if isinstance(select, exp.Select) else []
-        aliases = {column.alias.lower(): column for column in chosen if column.alias}
+        chosen = group.parent.expressions if isinstance(group.parent, exp.Select) else []
         for key in group.expressions:
-            meant = (
-                _at_place(key, chosen) or aliases.get(key.name.lower() if isinstance(key, exp.Column) else "") or key
-            )
-            for column in meant.find_all(exp.Column):
+            for column in (_at_place(key, chosen) or key).find_all(exp.Column):
                 yield column.name
+                yield from _behind(aliases.get(column.name.lower()))
 
 
-def _at_place(key: exp.Expression, chosen: list[exp.Expression]) -> exp.Expression | None:
+def _behind(meant: exp.Expr | None) -> Iterator[str]:
+    if meant is not None:
+        yield from (column.name for column in meant.find_all(exp.Column))
+
+
+def _at_place(key: exp.Expr, chosen: list[exp.Expr]) -> exp.Expr | None:
     if isinstance(key, exp.Literal) and key.is_int and 1 <= int(key.name) <= len(chosen):
         return chosen[int(key.name) - 1]
     return None
 
 
-def roles(kind: str, names: tuple[str, ...]) -> list[str]:
+def roles(kind: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the roles of ``objects`` or ``columns`` in the catalogue of sensitive objects."""
-    return [role for role, pattern in _catalogue()[kind].items() if any(pattern.match(name) for name in names)]
+    return tuple(role for role, pattern in _catalogue()[kind].items() if any(pattern.match(name) for name in names))
 
 
 @lru_cache(maxsize=1)

@@ -16,15 +16,17 @@ _TOKEN = re.compile(
       (?P<space>\s+)
     | (?P<executed>/\*M?!\d{0,6}|\*/)                # MySQL runs what is in these comments: only their marks go
     | (?P<comment>/\*.*?(?:\*/|\Z)|--(?=\s|\Z)[^\n]*|\#[^\n]*)
-    | (?P<string>(?:\b(?:_[a-zA-Z]\w{1,20}\s*|[nNxXbB]))?(?:'(?:[^'\\]|''|\\.)*+(?:'|\\?\Z)|"(?:[^"\\]|""|\\.)*+(?:"|\\?\Z)))
+    | (?P<string>(?:\b(?:(?:_[a-z]\w{1,20}|date|time|timestamp)\s*|[nxb]))?
+        (?:'(?:[^'\\]|''|\\.)*+(?:'|\\?\Z)|"(?:[^"\\]|""|\\.)*+(?:"|\\?\Z)))
     | (?P<quoted>`[^`]*(?:`|\Z))
-    | (?P<number>(?:\d|\.\d)[\w.]*(?:(?<=[eE])[+-]\d+)?)
+    | (?P<number>(?:\d|\.\d)[\w.]*(?:(?<=e)[+-]\d+)?)
     | (?P<word>[\w$@]+)
     | (?P<mark>.)
     """,
-    re.S | re.X,
+    re.S | re.X | re.I,
 )
 _LONG_DIGITS = re.compile(r"\d{5,}")
+_ADJACENT = re.compile(r"\?(?: \?)+")  # MySQL joins strings that stand beside each other
 _ROW = re.compile(r"\(\s*\?(?:\s*,\s*\?)*\s*\)(?:\s*,\s*\(\s*\?(?:\s*,\s*\?)*\s*\))*")
 _AROUND_MARKS = re.compile(r"\s*([^\w\s?`$])\s*")
 
@@ -36,7 +38,7 @@ def literal_free(sql: str) -> str:
     numbers, but for the small ordinals of GROUP BY.
     """
     pieces = "".join(_pieces(sql))
-    return _ROW.sub("(?)", " ".join(pieces.split()))
+    return _ROW.sub("(?)", _ADJACENT.sub("?", " ".join(pieces.split())))
 
 
 def shape_hash(shape: str) -> str:
