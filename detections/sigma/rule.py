@@ -1,0 +1,122 @@
+"""A rule: what pySigma parsed, compiled, and how its alerts are presented."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from sigma.rule import SigmaRule
+
+from detections.sigma.condition import Condition
+from detections.sigma.view import Scalar, View
+from wardwatch.alert import Severity
+from wardwatch.event import LogSource
+
+PLACEHOLDER = re.compile(r"\{([\w@][\w@.-]*)\}")
+_WINDOW = re.compile(r"([1-9][0-9]{0,4})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MAX_WINDOW_S = 7 * 86_400
+
+
+def _seconds(value: object) -> int:
+    found = _WINDOW.fullmatch(value) if isinstance(value, str) else None
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    if not 60 <= seconds <= _MAX_WINDOW_S:
+        raise ValueError("from 60s to 7d, such as 90m or 1h")
+    return seconds
+
+
+class Text(BaseModel):
+    """A text in the console's languages; ``{field}`` stands for a value of the event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    en: str = Field("", max_length=1000)
+    zh: str = Field("", max_length=1000)
+
+
+class Presentation(BaseModel):
+    """The ``wardwatch:`` block of a rule: which matches are one alert, and what people read.
+
+    ``group_by`` names fields whose values tell alerts apart; ``window`` is a duration (None: the alerter's setting).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    group_by: tuple[str, ...] = Field(("host.name",), max_length=8)
+    window: Annotated[int, BeforeValidator(_seconds)] | None = None
+    title: Text = Text()
+    reason: Text = Text()
+    response: Text = Text()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One loaded rule; ``version`` is its date and a hash of its content."""
+
+    id: str
+    version: str
+    file: Path
+    line: int
+    logsource: LogSource
+    severity: Severity
+    presentation: Presentation
+    sigma: SigmaRule
+    condition: Condition
+    filters: tuple[Condition, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The rule's title."""
+        return str(self.sigma.title)
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """The rule as its matches carry it to the alerter, JSON-ready."""
+        sigma, own = self.sigma, self.presentation
+        return {
+            "id": self.id,
+            "version": self.version,
+            "name": self.title,
+            "description": (sigma.description or "")[:2000],
+            "status": sigma.status.name.lower() if sigma.status else "",
+            "author": sigma.author or "",
+            "license": sigma.license or "",
+            "references": [str(reference) for reference in sigma.references][:10],
+            "tags": [str(tag) for tag in sigma.tags][:30],
+            "ruleset": self.file.parent.name,
+            "title": {"en": own.title.en or self.title, "zh": own.title.zh or self.title},
+            "response": {"en": own.response.en, "zh": own.response.zh},
+        }
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """The fields of the event that a match needs: its group's and those its texts mention."""
+        reason = self.presentation.reason
+        return frozenset(self.presentation.group_by) | set(PLACEHOLDER.findall(reason.en + reason.zh))
+
+    def applies(self, view: View) -> bool:
+        """Tell whether the event meets the rule and every filter on it."""
+        return self.condition.test(view) and all(each.test(view) for each in self.filters)
+
+    def matched(self, view: View) -> dict[str, list[Scalar]]:
+        """Return the fields and values of the event that speak for the match."""
+        found: dict[str, list[Scalar]] = {}
+        for leaf in self.condition.evidence:
+            for cell in leaf(view):
+                values = found.setdefault(cell.field, [])
+                if cell.raw not in values:
+                    values.append(cell.raw)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One rule met by one event, with the values that met it."""
+
+    rule: Rule
+    matched: dict[str, list[Scalar]]
