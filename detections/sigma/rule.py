@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sigma.rule import SigmaRule
 
@@ -54,6 +55,25 @@ class Presentation(BaseModel):
     response: Text = Text()
 
 
+class RuleCard(msgspec.Struct, frozen=True):
+    """What an alert says of its rule; it travels with every match, so that the alerter needs no rules."""
+
+    id: str
+    version: str
+    name: str
+    description: str
+    status: str
+    author: str
+    license: str
+    references: list[str]
+    tags: list[str]
+    ruleset: str
+    severity: Severity
+    window_s: int | None
+    title: dict[str, str]
+    response: dict[str, str]
+
+
 @dataclass(frozen=True)
 class Rule:
     """One loaded rule; ``version`` is its date and a hash of its content."""
@@ -75,23 +95,25 @@ class Rule:
         return str(self.sigma.title)
 
     @cached_property
-    def described(self) -> dict[str, Any]:
-        """The rule as its matches carry it to the alerter, JSON-ready."""
+    def card(self) -> RuleCard:
+        """The rule as its matches carry it."""
         sigma, own = self.sigma, self.presentation
-        return {
-            "id": self.id,
-            "version": self.version,
-            "name": self.title,
-            "description": (sigma.description or "")[:2000],
-            "status": sigma.status.name.lower() if sigma.status else "",
-            "author": sigma.author or "",
-            "license": sigma.license or "",
-            "references": [str(reference) for reference in sigma.references][:10],
-            "tags": [str(tag) for tag in sigma.tags][:30],
-            "ruleset": self.file.parent.name,
-            "title": {"en": own.title.en or self.title, "zh": own.title.zh or self.title},
-            "response": {"en": own.response.en, "zh": own.response.zh},
-        }
+        return RuleCard(
+            id=self.id,
+            version=self.version,
+            name=self.title,
+            description=(sigma.description or "")[:2000],
+            status=sigma.status.name.lower() if sigma.status else "",
+            author=sigma.author or "",
+            license=sigma.license or "",
+            references=[str(reference)[:500] for reference in sigma.references][:10],
+            tags=[str(tag) for tag in sigma.tags][:30],
+            ruleset=self.file.parent.name,
+            severity=self.severity,
+            window_s=own.window,
+            title={"en": own.title.en or self.title, "zh": own.title.zh or self.title},
+            response={"en": own.response.en, "zh": own.response.zh},
+        )
 
     @cached_property
     def fields(self) -> frozenset[str]:
