@@ -225,9 +225,7 @@ def _presented(own: Mapping[str, Any], match: MatchRecord) -> dict[str, Any]:
     return {
         "severity": match.rule.severity.value,
         "rule_status": match.rule.status,
-        "matched": [
-            {"field": field, "values": [str(value) for value in found]} for field, found in match.matched.items()
-        ],
+        "matched": [{"field": field, "values": values} for field, values in match.matched.items()],
         "title": match.rule.title,
         "sentence": match.sentence,
         "response": match.rule.response,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import prometheus_client
 import structlog
@@ -56,12 +57,17 @@ class Matcher:
             MATCHES.labels(event.tenant, match.rule.severity.value).inc()
 
 
-def load_rules(settings: MatcherSettings) -> Ruleset:
-    """Load the shipped rules and the operator's own; raises SettingsError for a folder that is not there."""
+def rule_paths(settings: MatcherSettings) -> list[Path]:
+    """Return the shipped rules and the operator's own; raises SettingsError for a folder that is not there."""
     for path in settings.rules:
         if not path.exists():
             raise SettingsError(f"matcher.rules: {path} does not exist", step="matcher")
-    ruleset = Ruleset.load([*([PACK] if settings.shipped_rules else []), *settings.rules])
+    return [*([PACK] if settings.shipped_rules else []), *settings.rules]
+
+
+def load_rules(settings: MatcherSettings) -> Ruleset:
+    """Load the rules in force; each rejected one is logged and counted."""
+    ruleset = Ruleset.load(rule_paths(settings))
     for rejected in ruleset.rejected:
         log.error("rule_rejected", file=str(rejected.file), line=rejected.line, reason=rejected.reason)
     RULES.labels("loaded").set(len(ruleset.rules))

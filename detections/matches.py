@@ -7,7 +7,7 @@ from hashlib import blake2b
 import msgspec
 
 from detections.sigma.rule import PLACEHOLDER, Match, Rule, RuleCard
-from detections.sigma.view import Scalar, View
+from detections.sigma.view import Cell, Scalar, View
 from wardwatch.errors import DecodeError
 from wardwatch.event import Document, Event, parse_time, rfc3339
 from wardwatch.store.documents import event_day
@@ -38,7 +38,7 @@ class MatchRecord(msgspec.Struct, frozen=True):
     timestamp: str
     index: str
     source: str
-    matched: dict[str, list[Scalar]]
+    matched: dict[str, list[str]]
     fields: Document
     sentence: dict[str, str]
 
@@ -77,6 +77,7 @@ def decode(data: bytes) -> MatchRecord:
 
 def of_event(match: Match, event: Event, view: View) -> MatchRecord:
     """Return the record of a match; raises DecodeError when the event's time can't be read."""
+    matched = _bounded(match.matched)
     return MatchRecord(
         tenant=event.tenant,
         rule=match.rule.card,
@@ -85,15 +86,18 @@ def of_event(match: Match, event: Event, view: View) -> MatchRecord:
         timestamp=rfc3339(parse_time(event.doc["@timestamp"])),
         index=f"logs-wardwatch.event-{event.tenant}-{event_day(event):%Y.%m.%d}",
         source=event.source,
-        matched=_bounded(match.matched),
+        matched=matched,
         fields=_fields(event.doc, match.rule),
-        sentence=_sentence(match, view),
+        sentence=_sentence(match, matched, view),
     )
 
 
-def _bounded(matched: dict[str, list[Scalar]]) -> dict[str, list[Scalar]]:
+def _bounded(matched: dict[str, list[Scalar]]) -> dict[str, list[str]]:
     first = list(matched.items())[:_MATCHED_FIELDS]
-    return {name[:_VALUE_CHARACTERS]: [_cut(value) for value in values[:_VALUES]] for name, values in first}
+    return {
+        name[:_VALUE_CHARACTERS]: [Cell(name, value).text[:_VALUE_CHARACTERS] for value in values[:_VALUES]]
+        for name, values in first
+    }
 
 
 def _cut(value: Scalar) -> Scalar:
@@ -124,9 +128,9 @@ def _text(view: View, name: str) -> str:
     return ", ".join(dict.fromkeys(cell.text[:_VALUE_CHARACTERS] for cell in cells[:_VALUES]))
 
 
-def _sentence(match: Match, view: View) -> dict[str, str]:
+def _sentence(match: Match, matched: dict[str, list[str]], view: View) -> dict[str, str]:
     reason, card = match.rule.presentation.reason, match.rule.card
-    evidence = "; ".join(f"{name} = {', '.join(map(str, values[:2]))}" for name, values in match.matched.items())
+    evidence = "; ".join(f"{name} = {', '.join(values)}" for name, values in matched.items())
     plain = {language: f"{title}: {evidence}" if evidence else title for language, title in card.title.items()}
     templates = {"en": reason.en, "zh": reason.zh}
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -44,18 +44,15 @@ def spread(hosts: int) -> float:
     return min(hosts, 5) / 5
 
 
-def reasons(values: dict[str, float]) -> list[dict[str, Any]]:
+def reasons(values: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return each term with its value and points; their sum is the priority."""
-    found = [
-        {"term": term, "value": values.get(term, 0.0), "points": round(weight * values.get(term, 0.0), 2)}
-        for term, weight in WEIGHTS.items()
-    ]
-    missing = P2 - sum(each["points"] for each in found)
-    lifted = round(missing, 2) if values.get("floor") and missing > 0 else 0.0
-    return [*found, {"term": "floor", "value": values.get("floor", 0.0), "points": lifted}]
+    points = {term: round(weight * values.get(term, 0.0), 2) for term, weight in WEIGHTS.items()}
+    missing = round(P2 - sum(points.values()), 2)
+    points["floor"] = max(missing, 0.0) if values.get("floor") else 0.0
+    return [{"term": term, "value": values.get(term, 0.0), "points": each} for term, each in points.items()]
 
 
-def total(found: Iterable[dict[str, Any]]) -> int:
+def total(found: Iterable[Mapping[str, Any]]) -> int:
     """Return the priority of the terms."""
     return round(sum(float(each["points"]) for each in found))
 

@@ -12,6 +12,7 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sigma.rule import SigmaRule
 
+from detections.logsource import BROADER
 from detections.sigma.condition import Condition
 from detections.sigma.view import Scalar, View
 from wardwatch.alert import Severity
@@ -120,6 +121,18 @@ class Rule:
         """The fields of the event that a match needs: its group's and those its texts mention."""
         reason = self.presentation.reason
         return frozenset(self.presentation.group_by) | set(PLACEHOLDER.findall(reason.en + reason.zh))
+
+    def concerns(self, source: LogSource) -> bool:
+        """Tell whether each of product, category and service is unnamed in the rule or the event's own.
+
+        A category is also the one that takes it in (docs/decisions/0004-log-source.md).
+        """
+        own = self.logsource
+        return (
+            own.product in ("", source.product)
+            and own.category in ("", source.category, BROADER.get(source.category))
+            and own.service in ("", source.service)
+        )
 
     def applies(self, view: View) -> bool:
         """Tell whether the event meets the rule and every filter on it."""

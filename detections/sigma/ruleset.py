@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from sigma.correlations import SigmaCorrelationRule
 from sigma.filters import SigmaFilter
 
+from detections.logsource import BROADER
 from detections.sigma import loading
 from detections.sigma.condition import compile_detections
 from detections.sigma.loading import REFUSED, Parsed, Rejected
@@ -52,8 +53,9 @@ class Ruleset:
         return [Match(rule, rule.matched(view)) for rule in self.candidates(event.logsource) if rule.applies(view)]
 
     def candidates(self, source: LogSource) -> Iterator[Rule]:
-        """Yield the rules of which each of product, category and service is unnamed or the event's own."""
-        for key in product({source.product, ""}, {source.category, ""}, {source.service, ""}):
+        """Yield the rules that concern a log source (``Rule.concerns``), by their index."""
+        categories = {source.category, BROADER.get(source.category, ""), ""}
+        for key in product({source.product, ""}, categories, {source.service, ""}):
             yield from self._by_source.get(key, ())
 
     def _take(self, parsed: Sequence[Parsed]) -> None:
