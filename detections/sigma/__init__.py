@@ -1,1 +1,7 @@
-"""Sigma: loading, compiling and matching rules."""
+"""Sigma: rules parsed by pySigma, compiled and evaluated here."""
+
+from detections.sigma.loading import Rejected
+from detections.sigma.rule import Match, Rule
+from detections.sigma.ruleset import PACK, Ruleset
+
+__all__ = ["PACK", "Match", "Rejected", "Rule", "Ruleset"]

@@ -1,0 +1,79 @@
+"""The log source of a bare document, for ``wardwatch detect``: on the bus it travels in the record's headers."""
+
+from __future__ import annotations
+
+from wardwatch.event import Document, LogSource
+
+BROADER = dict.fromkeys(("registry_add", "registry_delete", "registry_rename", "registry_set"), "registry_event")
+"""Sigma category → the category that takes it in (Sigma taxonomy 2.1: ``registry_event`` is Sysmon 12, 13 and 14)."""
+
+_DATASETS = {
+    "hl7.v2": LogSource("hl7", "", "v2"),
+    "dicom.audit": LogSource("dicom", "", "audit"),
+    "huawei.usg": LogSource("huawei", "firewall", "usg"),
+    "mysql.audit": LogSource("mysql", "database", "audit"),
+    "linux.sshd": LogSource("linux", "", "sshd"),
+    "linux.sudo": LogSource("linux", "", "sudo"),
+    "linux.auth": LogSource("linux", "", "auth"),
+}
+_CHANNELS = {
+    "windows powershell": "powershell-classic",
+    "powershellcore/operational": "powershell",
+    "microsoft-windows-windows defender/operational": "windefend",
+}
+_CATEGORIES = {
+    ("security", 4688): "process_creation",
+    ("security", 4689): "process_termination",
+    ("sysmon", 1): "process_creation",
+    ("sysmon", 2): "file_change",
+    ("sysmon", 3): "network_connection",
+    ("sysmon", 4): "sysmon_status",
+    ("sysmon", 5): "process_termination",
+    ("sysmon", 6): "driver_load",
+    ("sysmon", 7): "image_load",
+    ("sysmon", 8): "create_remote_thread",
+    ("sysmon", 9): "raw_access_thread",
+    ("sysmon", 10): "process_access",
+    ("sysmon", 11): "file_event",
+    ("sysmon", 12): "registry_event",
+    ("sysmon", 13): "registry_set",
+    ("sysmon", 14): "registry_rename",
+    ("sysmon", 15): "create_stream_hash",
+    ("sysmon", 16): "sysmon_status",
+    ("sysmon", 17): "pipe_created",
+    ("sysmon", 18): "pipe_created",
+    ("sysmon", 19): "wmi_event",
+    ("sysmon", 20): "wmi_event",
+    ("sysmon", 21): "wmi_event",
+    ("sysmon", 22): "dns_query",
+    ("sysmon", 23): "file_delete",
+    ("sysmon", 25): "process_tampering",
+    ("sysmon", 26): "file_delete_detected",
+    ("sysmon", 27): "file_block_executable",
+    ("sysmon", 29): "file_executable_detected",
+    ("powershell", 4103): "ps_module",
+    ("powershell", 4104): "ps_script",
+    ("powershell-classic", 400): "ps_classic_start",
+    ("powershell-classic", 600): "ps_classic_provider_start",
+    ("powershell-classic", 800): "ps_classic_script",
+}
+
+
+def of_document(doc: Document) -> LogSource:
+    """Return the log source that ``event.dataset`` or the Windows channel tells; an empty one where neither does."""
+    if "winlog.channel" in doc:
+        service = _service(str(doc["winlog.channel"]).lower())
+        event_id = str(doc.get("winlog.event_id", ""))
+        return LogSource(
+            "windows", _CATEGORIES.get((service, int(event_id)), "") if event_id.isdecimal() else "", service
+        )
+    return _DATASETS.get(str(doc.get("event.dataset", "")), LogSource())
+
+
+def _service(channel: str) -> str:
+    if channel in _CHANNELS:
+        return _CHANNELS[channel]
+    # Microsoft-Windows-TaskScheduler/Operational is taskscheduler; the print service has two, told apart
+    name = channel.removeprefix("microsoft-windows-")
+    service, _, kind = name.partition("/")
+    return f"{service}-{kind}" if service in ("printservice", "codeintegrity", "smbclient") else service

@@ -1,0 +1,89 @@
+"""Rule files as YAML documents: read with limits, because a rule file may come from anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wardwatch.errors import RuleError
+
+MAX_BYTES = 512 * 1024
+MAX_DEPTH = 64  # the C loader recurses: 25,000 brackets would end the process
+
+
+@dataclass(frozen=True, slots=True)
+class YamlDocument:
+    """One document of a file and the line (from 1) on which it starts."""
+
+    value: Any
+    line: int
+    text: str
+
+    def line_of(self, *needles: str) -> int:
+        """Return the line of the first needle found in the document, else the document's first line."""
+        for needle in needles:
+            for number, line in enumerate(self.text.splitlines(), self.line):
+                if needle and needle in line:
+                    return number
+        return self.line
+
+
+def read(path: Path) -> list[YamlDocument]:
+    """Return the documents of a file; raises RuleError naming the line.
+
+    A file above MAX_BYTES, nesting deeper than MAX_DEPTH and aliases (which grow without bound) are refused.
+    """
+    text = _text(path)
+    try:
+        starts = _starts(text, path)
+        values = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _refused(path, mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise _refused(path, 1, f"not YAML: {error}") from None
+    lines = text.splitlines(keepends=True)
+    ends = [*starts[1:], len(lines) + 1]
+    return [
+        YamlDocument(value, start, "".join(lines[start - 1 : end - 1]))
+        for value, start, end in zip(values, starts, ends, strict=True)
+        if value is not None
+    ]
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise _refused(path, 1, f"can't be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise _refused(path, 1, f"more than {MAX_BYTES} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _refused(path, data.count(b"\n", 0, error.start) + 1, "not UTF-8") from None
+
+
+def _starts(text: str, path: Path) -> list[int]:
+    depth, starts = 0, []
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.DocumentStartEvent):
+            starts.append(line)
+        elif isinstance(event, yaml.AliasEvent):
+            raise _refused(path, line, "aliases are not read")
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _refused(path, line, f"nested deeper than {MAX_DEPTH}")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return starts
+
+
+def _refused(path: Path, line: int, reason: str) -> RuleError:
+    return RuleError(reason, step="rules", record=f"{path}:{line}")

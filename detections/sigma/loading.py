@@ -1,0 +1,141 @@
+"""Rule files to rules: pySigma is the authority on what a rule says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from pydantic import ValidationError
+from sigma.collection import SigmaCollection
+from sigma.correlations import SigmaCorrelationRule
+from sigma.exceptions import SigmaError
+from sigma.filters import SigmaFilter
+from sigma.rule import SigmaRule
+from sigma.rule.logsource import SigmaLogSource
+
+from detections.sigma import dialect, documents, windows
+from detections.sigma.condition import compile_detections
+from detections.sigma.documents import YamlDocument
+from detections.sigma.rule import Presentation, Rule
+from wardwatch.alert import Severity
+from wardwatch.errors import RuleError
+from wardwatch.event import LogSource
+
+# beside its own errors, pySigma raises these for what is not shaped like a rule
+REFUSED = (RuleError, SigmaError, AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
+
+_NEAR = {"Identifier": "id:", "Tag": "tags:"}
+_QUOTED = re.compile(r"'([^']+)'|(%[^%]+%)")
+
+dialect.install()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A rule that is not in force, and why."""
+
+    file: Path
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One document of a rule file as pySigma understands it."""
+
+    file: Path
+    document: YamlDocument
+    sigma: SigmaRule | SigmaCorrelationRule | SigmaFilter
+
+
+def files(path: Path) -> list[Path]:
+    """Return the rule files of a folder in order of their names, without the tests beside them; or the file itself."""
+    if not path.is_dir():
+        return [path]
+    found = [file for suffix in ("*.yml", "*.yaml") for file in path.rglob(suffix)]
+    return sorted(file for file in found if not file.name.endswith((".test.yml", ".test.yaml")))
+
+
+def parse(file: Path) -> Iterator[Parsed | Rejected]:
+    """Yield what each document of a file is."""
+    try:
+        found = documents.read(file)
+    except RuleError as error:
+        yield Rejected(file, int(error.record.rpartition(":")[2]), error.reason)
+        return
+    if not found:
+        yield Rejected(file, 1, "the file holds no rule")
+    for document in found:
+        try:
+            yield Parsed(file, document, _sigma(document))
+        except REFUSED as error:
+            yield rejected(file, document, error)
+
+
+def _sigma(document: YamlDocument) -> SigmaRule | SigmaCorrelationRule | SigmaFilter:
+    if not isinstance(document.value, dict):
+        raise RuleError(f"a rule is a mapping, not a {type(document.value).__name__}")
+    if "action" in document.value:
+        raise RuleError("rule collections ('action') are not read: write each rule out")
+    collection = SigmaCollection.from_dicts([document.value], collect_filters=True, resolve_references=False)
+    return [*collection.rules, *collection.filters][0]
+
+
+def rejected(file: Path, document: YamlDocument, error: Exception) -> Rejected:
+    """Return the rejection of a document, at the line that the error speaks of as far as it tells."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        return Rejected(file, document.line_of(f"{first['loc'][0]}:", "wardwatch:"), f"{name}: {first['msg']}")
+    if isinstance(error, RuleError):
+        quoted = [a or b for a, b in _QUOTED.findall(error.reason)]
+        return Rejected(file, document.line_of(*quoted, "detection:"), error.reason)
+    if isinstance(error, SigmaError):
+        kind = type(error).__name__.removeprefix("Sigma").removesuffix("Error")
+        return Rejected(file, document.line_of(_NEAR.get(kind, f"{kind.lower()}:"), "detection:"), str(error))
+    return Rejected(file, document.line, f"not shaped like a Sigma rule: {type(error).__name__}: {error}"[:300])
+
+
+def compile_rule(parsed: Parsed, sigma: SigmaRule, filters: Sequence[tuple[Parsed, SigmaFilter]]) -> Rule:
+    """Return the rule with the filters that concern it; raises one of REFUSED."""
+    if sigma.id is None:
+        raise RuleError("a rule needs an 'id', a UUID: its alerts are told apart by it")
+    source = _log_source(sigma.logsource)
+    rename = windows.event_field if source.product == "windows" else str
+    own = [(each, each_sigma) for each, each_sigma in filters if concerns(each_sigma, sigma)]
+    return Rule(
+        id=str(sigma.id),
+        version=_version(sigma, [parsed, *(each for each, _ in own)]),
+        file=parsed.file,
+        line=parsed.document.line,
+        logsource=source,
+        severity=Severity(sigma.level.name.lower()) if sigma.level else Severity.MEDIUM,
+        presentation=Presentation.model_validate(sigma.custom_attributes.get("wardwatch", {})),
+        sigma=sigma,
+        condition=compile_detections(sigma.detection, rename),
+        filters=tuple(compile_detections(each_sigma.filter, rename) for _, each_sigma in own),
+    )
+
+
+def concerns(sigma_filter: SigmaFilter, rule: SigmaRule) -> bool:
+    """Tell whether a filter names the rule and its log source (Sigma filters specification 2.1)."""
+    named = sigma_filter.filter.rules
+    if rule.logsource not in sigma_filter.logsource:
+        return False
+    return isinstance(named, str) or any(each.reference in (str(rule.id), rule.name) for each in named)
+
+
+def _log_source(source: SigmaLogSource) -> LogSource:
+    return LogSource(*((name or "").lower() for name in (source.product, source.category, source.service)))
+
+
+def _version(sigma: SigmaRule, sources: Sequence[Parsed]) -> str:
+    digest = blake2b("\0".join(each.document.text for each in sources).encode(), digest_size=4).hexdigest()
+    day = sigma.modified or sigma.date
+    return f"{day:%Y-%m-%d}-{digest}" if day else digest

@@ -1,0 +1,157 @@
+"""A rule: what pySigma parsed, compiled, and how its alerts are presented."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from sigma.rule import SigmaRule
+
+from detections.logsource import BROADER
+from detections.sigma.condition import Condition
+from detections.sigma.view import Scalar, View
+from wardwatch.alert import Severity
+from wardwatch.event import LogSource
+
+PLACEHOLDER = re.compile(r"\{([\w@][\w@.-]*)\}")
+_WINDOW = re.compile(r"([1-9][0-9]{0,4})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MAX_WINDOW_S = 7 * 86_400
+
+
+def _seconds(value: object) -> int:
+    found = _WINDOW.fullmatch(value) if isinstance(value, str) else None
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    if not 60 <= seconds <= _MAX_WINDOW_S:
+        raise ValueError("from 60s to 7d, such as 90m or 1h")
+    return seconds
+
+
+class Text(BaseModel):
+    """A text in the console's languages; ``{field}`` stands for a value of the event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    en: str = Field("", max_length=1000)
+    zh: str = Field("", max_length=1000)
+
+
+class Presentation(BaseModel):
+    """The ``wardwatch:`` block of a rule: which matches are one alert, and what people read.
+
+    ``group_by`` names fields whose values tell alerts apart; ``window`` is a duration (None: the alerter's setting).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    group_by: tuple[str, ...] = Field(("host.name",), max_length=8)
+    window: Annotated[int, BeforeValidator(_seconds)] | None = None
+    title: Text = Text()
+    reason: Text = Text()
+    response: Text = Text()
+
+
+class RuleCard(msgspec.Struct, frozen=True):
+    """What an alert says of its rule; it travels with every match, so that the alerter needs no rules."""
+
+    id: str
+    version: str
+    name: str
+    description: str
+    status: str
+    author: str
+    license: str
+    references: list[str]
+    tags: list[str]
+    ruleset: str
+    severity: Severity
+    window_s: int | None
+    title: dict[str, str]
+    response: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One loaded rule; ``version`` is its date and a hash of its content."""
+
+    id: str
+    version: str
+    file: Path
+    line: int
+    logsource: LogSource
+    severity: Severity
+    presentation: Presentation
+    sigma: SigmaRule
+    condition: Condition
+    filters: tuple[Condition, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The rule's title."""
+        return str(self.sigma.title)
+
+    @cached_property
+    def card(self) -> RuleCard:
+        """The rule as its matches carry it."""
+        sigma, own = self.sigma, self.presentation
+        return RuleCard(
+            id=self.id,
+            version=self.version,
+            name=self.title,
+            description=(sigma.description or "")[:2000],
+            status=sigma.status.name.lower() if sigma.status else "",
+            author=sigma.author or "",
+            license=sigma.license or "",
+            references=[str(reference)[:500] for reference in sigma.references][:10],
+            tags=[str(tag) for tag in sigma.tags][:30],
+            ruleset=self.file.parent.name,
+            severity=self.severity,
+            window_s=own.window,
+            title={"en": own.title.en or self.title, "zh": own.title.zh or self.title},
+            response={"en": own.response.en, "zh": own.response.zh},
+        )
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """The fields of the event that a match needs: its group's and those its texts mention."""
+        reason = self.presentation.reason
+        return frozenset(self.presentation.group_by) | set(PLACEHOLDER.findall(reason.en + reason.zh))
+
+    def concerns(self, source: LogSource) -> bool:
+        """Tell whether each of product, category and service is unnamed in the rule or the event's own.
+
+        A category is also the one that takes it in (docs/decisions/0004-log-source.md).
+        """
+        own = self.logsource
+        return (
+            own.product in ("", source.product)
+            and own.category in ("", source.category, BROADER.get(source.category))
+            and own.service in ("", source.service)
+        )
+
+    def applies(self, view: View) -> bool:
+        """Tell whether the event meets the rule and every filter on it."""
+        return self.condition.test(view) and all(each.test(view) for each in self.filters)
+
+    def matched(self, view: View) -> dict[str, list[Scalar]]:
+        """Return the fields and values of the event that speak for the match."""
+        found: dict[str, list[Scalar]] = {}
+        for leaf in self.condition.evidence:
+            for cell in leaf(view):
+                values = found.setdefault(cell.field, [])
+                if cell.raw not in values:
+                    values.append(cell.raw)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One rule met by one event, with the values that met it."""
+
+    rule: Rule
+    matched: dict[str, list[Scalar]]
