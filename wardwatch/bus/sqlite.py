@@ -201,5 +201,6 @@ def _compact(connection: sqlite3.Connection, lane: Lane, tombstones_before_ms: i
         (*span, *span),
     )
     connection.execute(
-        "DELETE FROM records WHERE id>=? AND id<? AND value IS NULL AND timestamp_ms<?", (*span, tombstones_before_ms)
+        "DELETE FROM records WHERE id>=? AND id<? AND value IS NULL AND timestamp_ms<?",
+        (lane.start, lane.start + lane.next - 1, tombstones_before_ms),  # the last stays: it says where the end is
     )
