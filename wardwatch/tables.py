@@ -1,163 +1,197 @@
-"""Tables: the control plane on one compacted topic, and an in-memory copy that follows it.
+"""Tables: rules, assets, people … as rows on one compacted topic, with a copy in the memory of every process.
 
-A row is ``(table, tenant, key) → value``; tenant "" is for all. The record's key is ``table/tenant/key``, its value a
-JSON object, and a tombstone deletes the row.
+A row is ``(table, tenant, key) → JSON object``; its key on the topic is ``table/tenant/key`` and a tombstone deletes
+it. Rows of tenant "" hold for every tenant unless the tenant has one of the same key.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 import threading
-from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from wardwatch.bus import Bus, Consumer, Record
-from wardwatch.errors import DecodeError, SettingsError, Unavailable
-from wardwatch.event import decode, encode
-from wardwatch.topics import TABLES
+from wardwatch.bus import Bus, Consumer, Partition, Producer, Record
+from wardwatch.errors import BusUnavailable, DecodeError, RecordError, SettingsError, Unavailable
+from wardwatch.event import Document, decode, encode
+from wardwatch.topics import TABLES, TENANT, check_tenant
 
 log = structlog.get_logger()
 
-Row = dict[str, Any]
+Rows = Mapping[str, Document]
+_TABLE = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_POLL_S = 0.5
 _RETRY_S = 1.0
 
 
 class Tables:
-    """Reads and writes rows; one writer per row is assumed, the last write wins."""
+    """All tables on one bus. Any thread may read and write."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._rows: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
-        self._versions: dict[str, int] = defaultdict(int)
-        self._next: dict[int, int] = defaultdict(int)
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._follower: threading.Thread | None = None
-        self.bad_rows = 0
+        self._producer: Producer | None = None
+        self._writing = threading.Lock()
+        self._changed = threading.Condition()
+        self._rows: dict[tuple[str, str], dict[str, Document]] = {}
+        self._merged: dict[tuple[str, str], tuple[int, Rows]] = {}
+        self._versions: dict[str, int] = {}
+        self._read: dict[Partition, int] = {}
+        self._bad_rows = 0
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
 
-    def put(self, table: str, tenant: str, key: str, value: Row) -> None:
-        """Write one row; it is durable on return. Raises BusUnavailable and DecodeError."""
-        self.put_all(table, tenant, {key: value})
+    @property
+    def bad_rows(self) -> int:
+        """How many rows could not be read and were skipped."""
+        return self._bad_rows
 
-    def put_all(self, table: str, tenant: str, rows: dict[str, Row]) -> None:
-        """Write rows in one go; they are durable on return. Raises BusUnavailable and DecodeError."""
-        self._send({_topic_key(table, tenant, key): encode(value) for key, value in rows.items()})
+    def put(self, table: str, tenant: str, key: str, value: Document) -> None:
+        """Write one row; on return it is durable. Raises SettingsError, DecodeError, BusUnavailable."""
+        self.put_rows(table, tenant, {key: value})
+
+    def put_rows(self, table: str, tenant: str, rows: Rows) -> None:
+        """Write rows by key in one flush; raises as ``put``."""
+        self._write({_topic_key(table, tenant, key): encode(value) for key, value in rows.items()})
 
     def delete(self, table: str, tenant: str, key: str) -> None:
-        """Delete one row; deleting one that does not exist is no error. Raises BusUnavailable."""
-        self._send({_topic_key(table, tenant, key): None})
+        """Delete one row; one that does not exist is no error. Raises SettingsError, BusUnavailable."""
+        self._write({_topic_key(table, tenant, key): None})
 
-    def get(self, table: str, tenant: str, key: str) -> Row | None:
-        """Return the tenant's row, else the row for all, else None."""
-        with self._lock:
-            return self._rows[table, tenant].get(key) or self._rows[table, ""].get(key)
+    def get(self, table: str, tenant: str, key: str) -> Document | None:
+        """Return the row that holds for the tenant."""
+        return self.rows(table, tenant).get(key)
 
-    def rows(self, table: str, tenant: str = "") -> dict[str, Row]:
-        """Return the rows for all and, over them, the tenant's, by key."""
-        with self._lock:
-            return {**self._rows[table, ""], **self._rows[table, tenant]}
+    def rows(self, table: str, tenant: str) -> Rows:
+        """Return by key the rows that hold for the tenant, as read so far; not to be changed."""
+        with self._changed:
+            version = self._versions.get(table, 0)
+            cached = self._merged.get((table, tenant))
+            if cached is None or cached[0] != version:
+                merged = self._rows.get((table, ""), {}) | self._rows.get((table, tenant), {})
+                cached = self._merged[table, tenant] = (version, merged)
+            return cached[1]
 
     def version(self, table: str) -> int:
-        """Return a number that grows with every change of the table: lookups rebuild their index when it does."""
-        with self._lock:
-            return self._versions[table]
-
-    def catch_up(self) -> None:
-        """Return when everything written before the call has been read. Raises BusUnavailable."""
-        self._bus.ensure_topics([TABLES])
-        ends = self._bus.end_offsets(TABLES.name)
-        if self._follower is None:
-            with self._bus.reader([TABLES.name]) as reader:
-                while self._behind(ends):
-                    self._take(reader.poll(max_records=5000, timeout_s=0.5))
-        else:
-            while self._behind(ends) and not self._stopping.wait(0.02):
-                pass
+        """Return a number that changes with each change of the table."""
+        with self._changed:
+            return self._versions.get(table, 0)
 
     def follow(self) -> None:
-        """Keep the copy up to date in a thread, from now until ``close``."""
-        self._follower = threading.Thread(target=self._follow, name="tables", daemon=True)
-        self._follower.start()
+        """Start to read the topic in a thread, until ``close``; does nothing the second time."""
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._follow, name="tables", daemon=True)
+                self._thread.start()
+
+    def catch_up(self, timeout_s: float = 30.0) -> None:
+        """Follow, and return when all that was written before this call is read; raises BusUnavailable."""
+        self.follow()
+        ends = {(TABLES.name, number): end for number, end in self._bus.end_offsets(TABLES.name).items()}
+        with self._changed:
+            if not self._changed.wait_for(
+                lambda: all(self._read.get(partition, 0) >= end for partition, end in ends.items()), timeout_s
+            ):
+                raise BusUnavailable(f"the tables were not read in {timeout_s:.0f} s", step="tables")
 
     def close(self) -> None:
-        """Stop following."""
-        self._stopping.set()
-        if self._follower is not None:
-            self._follower.join(5.0)
+        """Stop following and release the connections."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._producer is not None:
+            self._producer.close()
 
-    def _send(self, records: dict[str, bytes | None]) -> None:
-        self._bus.ensure_topics([TABLES])
-        producer = self._bus.producer()
-        try:
+    def _write(self, records: Mapping[str, bytes | None]) -> None:
+        with self._writing:
+            if self._producer is None:
+                self._producer = self._bus.producer()
             for key, value in records.items():
-                producer.send(TABLES.name, value, key=key)
-            producer.flush()
-        finally:
-            producer.close()
+                self._producer.send(TABLES.name, value, key=key)
+            self._producer.flush()
 
     def _follow(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._bus.ensure_topics([TABLES])
-                with self._bus.reader([TABLES.name]) as reader:
-                    self._read(reader)
-            except Unavailable as error:
-                log.warning("tables_wait", reason=str(error))
-                self._stopping.wait(_RETRY_S)
+        with self._bus.reader([TABLES.name]) as reader:
+            while not self._closing.is_set():
+                self._poll(reader)
 
-    def _read(self, reader: Consumer) -> None:
-        while not self._stopping.is_set():
-            self._take(reader.poll(max_records=5000, timeout_s=0.5))
-
-    def _take(self, records: list[Record]) -> None:
-        with self._lock:
+    def _poll(self, reader: Consumer) -> None:
+        try:
+            records = reader.poll(timeout_s=_POLL_S)
+        except Unavailable as error:
+            log.warning("tables_not_read", reason=str(error))
+            self._closing.wait(_RETRY_S)
+            return
+        with self._changed:
             for record in records:
                 self._apply(record)
-                self._next[record.partition] = record.offset + 1
+                self._read[record.topic, record.partition] = record.offset + 1
+            self._changed.notify_all()
 
     def _apply(self, record: Record) -> None:
-        table, _, rest = (record.key or "").partition("/")
-        tenant, _, key = rest.partition("/")
         try:
-            row = decode(record.value) if record.value is not None else None
-        except DecodeError as error:
-            self.bad_rows += 1
-            log.error("bad_row", position=record.position, reason=error.reason)
+            table, tenant, key = _parse_key(record.key)
+            value = None if record.value is None else decode(record.value)
+        except RecordError as error:
+            self._bad_rows += 1
+            log.warning("bad_row", position=record.position, reason=error.reason)
             return
-        if row is None:
-            self._rows[table, tenant].pop(key, None)
+        rows = self._rows.setdefault((table, tenant), {})
+        if value is None:
+            rows.pop(key, None)
         else:
-            self._rows[table, tenant][key] = row
-        self._versions[table] += 1
-
-    def _behind(self, ends: dict[int, int]) -> bool:
-        with self._lock:
-            return any(self._next[partition] < end for partition, end in ends.items())
+            rows[key] = value
+        self._versions[table] = self._versions.get(table, 0) + 1
 
 
 def load_csv(tables: Tables, table: str, tenant: str, path: Path) -> int:
-    """Write each line of a CSV file (UTF-8, a header with the column ``id``) as a row; return their number.
+    """Write the rows of a CSV file (RFC 4180, UTF-8, a header with the key column ``id``); return how many.
 
-    Raises SettingsError naming file and line of a missing, empty or repeated id.
+    Empty cells are left out; ``true`` and ``false`` become booleans, all else stays text. Raises SettingsError naming
+    the line, before anything is written.
     """
-    rows: dict[str, Row] = {}
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        for row in (reader := csv.DictReader(lines)):
-            key = (row.get("id") or "").strip()
-            if not key or key in rows:
-                fault = f"id {key!r} stands twice" if key else "no id"
-                raise SettingsError(fault, step="tables", record=f"{path}:{reader.line_num}")
-            rows[key] = {name: value for name, value in row.items() if name}
-    tables.put_all(table, tenant, rows)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = _parse_csv(csv.DictReader(file, strict=True), path)
+    except OSError as error:
+        raise SettingsError(f"{path} can't be read: {error.strerror}", step="tables") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(f"{path} is no UTF-8 CSV: {error}", step="tables") from None
+    tables.put_rows(table, tenant, rows)
     return len(rows)
 
 
+def _parse_csv(lines: csv.DictReader[str], path: Path) -> dict[str, Document]:
+    if "id" not in (lines.fieldnames or ()):
+        raise SettingsError(f"{path} has no column id", step="tables", remedy="name the key column id")
+    rows: dict[str, Document] = {}
+    for line in lines:
+        where = f"{path} line {lines.line_num}"
+        if None in line or None in line.values():
+            raise SettingsError(f"{where}: not as many cells as the header", step="tables")
+        key = line["id"]
+        if not key or key in rows:
+            raise SettingsError(f"{where}: id {key!r} is empty or used twice", step="tables")
+        rows[key] = {name: _cell(text) for name, text in line.items() if text}
+    return rows
+
+
+def _cell(text: str) -> str | bool:
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
 def _topic_key(table: str, tenant: str, key: str) -> str:
-    if not table or "/" in table or "/" in tenant or not key:
-        raise SettingsError(
-            f"{table}/{tenant}/{key} is no row", step="tables", remedy="table and key, without / in names"
-        )
-    return f"{table}/{tenant}/{key}"
+    if not _TABLE.fullmatch(table):
+        raise SettingsError(f"{table[:60]!r} is no name of a table", step="tables", remedy="a to z, 0 to 9 and _")
+    if not key:
+        raise SettingsError("a row needs a key", step="tables")
+    return f"{table}/{tenant and check_tenant(tenant)}/{key}"
+
+
+def _parse_key(key: str | None) -> tuple[str, str, str]:
+    table, tenant, rest = ((key or "").split("/", 2) + ["", ""])[:3]
+    if not _TABLE.fullmatch(table) or not rest or (tenant and not TENANT.fullmatch(tenant)):
+        raise DecodeError(f"{(key or '')[:80]!r} is no key of a row", step="tables")
+    return table, tenant, rest

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self
 from urllib.parse import urlsplit
 
-from wardwatch.errors import SettingsError
+from wardwatch.errors import RecordError, RecordTooLarge, SettingsError
 from wardwatch.topics import Topic
 
 Partition = tuple[str, int]
@@ -36,6 +36,18 @@ class Record:
     def position(self) -> str:
         """Where the record lies, for people: ``topic/partition@offset``."""
         return f"{self.topic}/{self.partition}@{self.offset}"
+
+
+def check_size(topic: str, value: bytes | None, key: str | None, headers: Mapping[str, str]) -> int:
+    """Return the bytes of one record; raises RecordTooLarge above MAX_RECORD_BYTES, RecordError for lone surrogates."""
+    try:
+        texts = sum(len(name.encode()) + len(text.encode()) for name, text in ((key or "", ""), *headers.items()))
+    except UnicodeEncodeError:
+        raise RecordError("key or header is not Unicode text", step="send", record=topic) from None
+    size = len(value or b"") + texts
+    if size > MAX_RECORD_BYTES:
+        raise RecordTooLarge(f"{size} bytes, at most {MAX_RECORD_BYTES} are carried", step="send", record=topic)
+    return size
 
 
 class Producer(Protocol):
