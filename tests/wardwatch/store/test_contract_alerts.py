@@ -133,7 +133,8 @@ def test_detection_cant_change_what_people_own(store: Store, tenant: str) -> Non
 def test_both_owners_keep_their_fields_in_any_interleaving(store: Store, tenant: str, seed: int) -> None:
     chance = random.Random(seed)
     (identifier,) = create(store, alert(tenant))
-    detection, workflow = {"count": 1, "priority": 50}, {"status": "new"}
+    detection: dict[str, Any] = {"count": 1, "priority": 50}
+    workflow = {"status": "new"}
     for step in range(12):
         version = read(store, identifier).version
         if chance.random() < 0.5:
@@ -214,7 +215,10 @@ def walk(store: Store, query: AlertQuery, sort: AlertSort, arrive: Callable[[], 
 def test_paging_shows_every_alert_once_while_new_ones_arrive(store: Store, tenant: str, sort: AlertSort) -> None:
     first = create(store, *(alert(tenant, number, priority=number % 3 * 10) for number in range(10)))
     numbers = iter(range(100, 200))
-    arrive: Callable[[], None] = lambda: create(store, alert(tenant, next(numbers), priority=20)) and None  # noqa: E731
+
+    def arrive() -> None:
+        create(store, alert(tenant, next(numbers), priority=20))
+
     seen = Counter(walk(store, of(tenant), sort, arrive))
     assert set(first) <= set(seen)
     assert set(seen.values()) == {1}
@@ -360,23 +364,23 @@ def test_text_finds_words_of_both_languages(store: Store, tenant: str, text: str
     assert len(found(store, replace(of(tenant), text=text))) == hits
 
 
-HOSTILE = """
-" OR 1=1
-*
-AND (
-NOT
-"
-'; DROP TABLE alerts; --
-{}[]()~^:\\/
-NEAR(a b)
-text:a
--zz
-a* OR b
-🔥
-""".split("\n")[1:-1]
+HOSTILE = [
+    '" OR 1=1',
+    "*",
+    "AND (",
+    "NOT",
+    '"',
+    "'; DROP TABLE alerts; --",
+    "{}[]()~^:\\/",
+    "NEAR(a b)",
+    "text:a",
+    "-zz",
+]
 
 
-@pytest.mark.parametrize("text", [*HOSTILE, "a\0b", "\ud800", "x\ud800y", "x" * 10_000, "( " * 500])
+@pytest.mark.parametrize(
+    "text", [*HOSTILE, "-zz", "a* OR b", "🔥", "a\0b", "\ud800", "x\ud800y", "x" * 10_000, "( " * 500]
+)
 def test_hostile_text_finds_nothing_and_fails_nothing(store: Store, tenant: str, text: str) -> None:
     create(store, alert(tenant))
     assert found(store, replace(of(tenant), text=text)) == []

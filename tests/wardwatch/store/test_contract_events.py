@@ -164,12 +164,13 @@ def test_only_the_poisonous_events_of_a_batch_are_rejected(store: Store, tenant:
 
 
 def test_hostile_field_names_and_types_spoil_no_other_event(store: Store, tenant: str) -> None:
-    hostile = [
-        event(tenant, 1, source="a word", **{"source__ip": "not an address", "user": {"name": {"first": "x"}}}),
-        event(tenant, 2, **{f"name{number}": number for number in range(3000)}),
-        event(tenant, 3, **{"x" * 2000: 1, "'; --": 2, "病区": 3, "a": [1, "two", None, {"b": True}]}),
-        event(tenant, 4, **{"wardwatch__search": "x", "source__port": "http", "a": None, "deep": [[[[1]]]]}),
+    names: list[dict[str, Any]] = [
+        {"source": "a word", "source__ip": "not an address", "user": {"name": {"first": "x"}}},
+        {f"name{number}": number for number in range(3000)},
+        {"x" * 2000: 1, "'; --": 2, "病区": 3, "a": [1, "two", None, {"b": True}]},
+        {"wardwatch__search": "x", "source__port": "http", "a": None, "deep": [[[[1]]]]},
     ]
+    hostile = [event(tenant, number, **fields) for number, fields in enumerate(names)]
     good = event(tenant, 5, source__port=514, user__name="li", new__field="fresh", winlog__event_data__A="1")
     archive(store, *hostile, good)
     wanted = [item.id for item in (*hostile, good)]
