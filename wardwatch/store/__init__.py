@@ -1,6 +1,6 @@
 """The store: alerts, events, and small collections (cases, users, sessions, audit).
 
-Two adapters pass the same contract tests (tests/wardwatch/store/test_contract.py): ``sqlite`` for one machine and
+Two adapters pass the same contract tests (tests/wardwatch/store/test_contract_*.py): ``sqlite`` for one machine and
 ``elasticsearch`` for production. Tenancy is enforced here: every call that reads or writes on behalf of somebody
 takes a Scope, and a document of another tenant is NotFound.
 """

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
-from sqlite3 import Row
 
 import orjson
 
@@ -35,11 +33,6 @@ def decode_cursor(text: str, kinds: tuple[type, ...]) -> Key:
 
 def _carried(value: float | str) -> bool:
     return isinstance(value, str) or abs(value) <= MAX_INTEGER
-
-
-def next_page(rows: Sequence[Row], size: int, names: Sequence[str]) -> str | None:
-    """Return the cursor behind the page of ``size`` rows, or None when no further row was read."""
-    return encode_cursor([rows[size - 1][name] for name in names]) if len(rows) > size else None
 
 
 def page_size(limit: int) -> int:

@@ -172,7 +172,8 @@ def terms(text: str) -> list[str]:
 
     Each is searched as a phrase and all must be found. A text of signs alone has no terms and finds nothing.
     """
-    return [term for term in text.replace("\0", " ").split() if re.search(r"[^\W_]", term)]
+    readable = re.sub(r"[\0\ud800-\udfff]", " ", text)
+    return [term for term in readable.split() if re.search(r"[^\W_]", term)]
 
 
 def visible(scope: Scope, wanted: frozenset[str]) -> frozenset[str] | None:

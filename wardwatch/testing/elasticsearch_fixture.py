@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import NoReturn
 
 import pytest
 
@@ -21,15 +23,16 @@ def elasticsearch() -> Iterator[str]:
     if given:
         yield given
         return
-    try:
-        server = ElasticsearchServer().__enter__()
-    except (SettingsError, TimeoutError) as error:
-        remedy = "install Maven and a JDK 21, or set WARDWATCH_TEST_ES=http://host:9200"
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no Elasticsearch: {error} ({remedy})")
-        pytest.skip(f"no Elasticsearch: {error} ({remedy})")
-    try:
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(ElasticsearchServer())
+        except (SettingsError, TimeoutError) as error:
+            _absent(error)
         yield server.url
-    finally:
-        server.stop()
-        server.__exit__()
+
+
+def _absent(error: Exception) -> NoReturn:
+    reason = f"no Elasticsearch: {error} (install Maven and a JDK 21, or set WARDWATCH_TEST_ES=http://host:9200)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -133,6 +133,7 @@ class ElasticsearchAlerts:
                 index=_index(identifier),
                 id=identifier,
                 doc={"wardwatch": {"alert": dict(changes)}},
+                detect_noop=False,
                 refresh=True,
                 source=True,
                 **split_version(version),
@@ -163,7 +164,13 @@ def _item(write: AlertWrite) -> Item:
     search = {"text": keys.text, "entities": sorted(keys.entities)}
     if write.version is not None:
         doc = {**detection, "wardwatch": {**own, "search": search}}
-        return Item("update", _index(write.id), write.id, encode({"doc": doc}), split_version(write.version))
+        return Item(
+            "update",
+            _index(write.id),
+            write.id,
+            encode({"doc": doc, "detect_noop": False}),
+            split_version(write.version),
+        )
     alert = {**own["alert"], **new_workflow()}
     doc = {**detection, "wardwatch": {**own, "search": search, "alert": alert}}
     return Item("create", _index(write.id), write.id, encode(doc))

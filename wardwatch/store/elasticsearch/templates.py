@@ -7,6 +7,7 @@ explode the mapping. https://www.elastic.co/docs/reference/elasticsearch/mapping
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Any, Final
 
 ALERTS: Final = "logs-wardwatch.alert-"
@@ -39,7 +40,13 @@ def templates() -> dict[str, dict[str, Any]]:
     }
 
 
+_KNOWN: Final = (files(__package__) / "known_fields.txt").read_text("utf-8").split()
+"""Names that detection and people search by: indexed even on a day when a log fills the index with its own names."""
+
 _EVENT: Final = {
+    **dict.fromkeys(_KNOWN, _KEYWORD),
+    **dict.fromkeys(["source.ip", "destination.ip", "host.ip"], _ADDRESS),
+    **dict.fromkeys(["source.port", "destination.port", "process.pid", "dicom.instances", "db.rows"], _NUMBER),
     "@timestamp": {"type": "date"},
     "event.id": _KEYWORD,
     TEXT: {"type": "text"},

@@ -13,7 +13,6 @@ from wardwatch.alert import new_workflow, parse_alert_id
 from wardwatch.errors import Conflict, NotFound, RecordError
 from wardwatch.event import encode
 from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored
-from wardwatch.store.cursor import decode_cursor, next_page, page_size
 from wardwatch.store.documents import (
     AlertKeys,
     alert_keys,
@@ -24,14 +23,9 @@ from wardwatch.store.documents import (
     unix_ms,
     visible,
 )
-from wardwatch.store.sqlite.database import Database, match, words
+from wardwatch.store.sqlite.database import Condition, Database, every, match, words
 
-_ORDER = {"newest": "created DESC, id", "priority": "priority DESC, created, id"}
-_BEYOND = {
-    "newest": "(-created, id) > (-?, ?)",
-    "priority": "(-priority, created, id) > (-?, ?, ?)",
-}
-_KEY: dict[str, dict[str, type]] = {
+_ORDER: dict[str, dict[str, type]] = {
     "newest": {"created": int, "id": str},
     "priority": {"priority": float, "created": int, "id": str},
 }
@@ -59,16 +53,8 @@ class SqliteAlerts:
         self, scope: Scope, query: AlertQuery, *, sort: AlertSort = "newest", after: str | None = None, limit: int = 50
     ) -> Page:
         """Return a page of alerts by key."""
-        where, values = _where(scope, query)
-        key = decode_cursor(after, tuple(_KEY[sort].values())) if after is not None else []
-        beyond = f" AND {_BEYOND[sort]}" if key else ""
-        size = page_size(limit)
-        total = self._database.read(f"SELECT count(*) FROM alerts WHERE {where}", values)[0][0]  # noqa: S608
-        rows = self._database.read(
-            f"SELECT * FROM alerts WHERE {where}{beyond} ORDER BY {_ORDER[sort]} LIMIT ?",  # noqa: S608
-            [*values, *key, size + 1],
-        )
-        return Page([_stored(row) for row in rows[:size]], total, next_page(rows, size, tuple(_KEY[sort])))
+        rows, total, more = self._database.page("alerts", _where(scope, query), _ORDER[sort], after, limit)
+        return Page([_stored(row) for row in rows], total, more)
 
     def count(
         self, scope: Scope, query: AlertQuery, by: Literal["severity", "status", "tenant", "rule", "verdict"]
@@ -161,8 +147,8 @@ def _index(connection: sqlite3.Connection, seq: int | None, keys: AlertKeys) -> 
     connection.execute("INSERT OR REPLACE INTO alert_text (rowid, text) VALUES (?, ?)", (seq, words(keys.text)))
 
 
-def _where(scope: Scope, query: AlertQuery) -> tuple[str, list[Any]]:
-    parts: list[tuple[str, list[Any]]] = [("1", [])]
+def _where(scope: Scope, query: AlertQuery) -> Condition:
+    parts: list[Condition] = [("1", [])]
     one_of: list[tuple[str, Iterable[Any] | None]] = [
         ("tenant", visible(scope, query.tenants)),
         ("status", query.statuses or None),
@@ -184,4 +170,4 @@ def _where(scope: Scope, query: AlertQuery) -> tuple[str, list[Any]]:
         parts.append(("created >= ?", [unix_ms(query.created_from)]))
     if query.created_to:
         parts.append(("created < ?", [unix_ms(query.created_to)]))
-    return " AND ".join(part for part, _ in parts), [value for _, values in parts for value in values]
+    return every(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from wardwatch.errors import RecordError, SettingsError, StoreUnavailable
+from wardwatch.store.cursor import decode_cursor, encode_cursor, page_size
 from wardwatch.store.documents import terms, texts
 
 BUSY_S = 5.0
@@ -27,7 +28,7 @@ CREATE TABLE alerts (
     verdict TEXT AS (json_extract(workflow, '$.verdict')) STORED,
     assignee TEXT AS (json_extract(workflow, '$.assignee')) STORED
 );
-CREATE INDEX alerts_newest ON alerts (created, id);
+CREATE INDEX alerts_newest ON alerts (created DESC, id);
 CREATE INDEX alerts_priority ON alerts (priority DESC, created, id);
 CREATE INDEX alerts_open ON alerts (status, tenant);
 CREATE INDEX alerts_month ON alerts (tenant, month);
@@ -38,17 +39,26 @@ CREATE TABLE events (
     seq INTEGER PRIMARY KEY, tenant TEXT NOT NULL, id TEXT NOT NULL, day TEXT NOT NULL, at INTEGER NOT NULL,
     doc BLOB NOT NULL, UNIQUE (tenant, id)
 );
-CREATE INDEX events_newest ON events (tenant, at, id);
+CREATE INDEX events_newest ON events (tenant, at DESC, id);
 CREATE INDEX events_day ON events (tenant, day);
 CREATE VIRTUAL TABLE event_text USING fts5 (text, tokenize = "unicode61 remove_diacritics 0");
 CREATE TABLE documents (
     collection TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL, tenant TEXT,
     doc BLOB NOT NULL, PRIMARY KEY (collection, id)
 );
-CREATE INDEX documents_newest ON documents (collection, at, id);
+CREATE INDEX documents_newest ON documents (collection, at DESC, id);
 """
 
 _HAN = re.compile(r"([\u2e80-\u2fff\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
+
+
+Condition = tuple[str, Sequence[Any]]
+"""What stands behind WHERE, and its values."""
+
+
+def every(parts: Sequence[Condition]) -> Condition:
+    """Return the condition that all parts are met."""
+    return " AND ".join(part for part, _ in parts), [value for _, values in parts for value in values]
 
 
 class Database:
@@ -80,6 +90,28 @@ class Database:
         """Return the rows of one query; raises StoreUnavailable."""
         with self._lock, self._available():
             return self._open().execute(statement, values).fetchall()
+
+    def page(
+        self, table: str, condition: Condition, order: Mapping[str, type], after: str | None, limit: int
+    ) -> tuple[list[sqlite3.Row], int, str | None]:
+        """Return a page of rows, the number of all rows that meet the condition, and the cursor of the next page.
+
+        ``order`` names columns and their types, the first descending, the others ascending. Raises RecordError for a
+        garbled cursor.
+        """
+        where, values = condition
+        key = decode_cursor(after, tuple(order.values())) if after is not None else []
+        first, *rest = order
+        marks = ", ".join("?" * len(rest))
+        beyond = f" AND {first} <= ? AND ({first} < ? OR ({', '.join(rest)}) > ({marks}))" if key else ""
+        total = self.read(f"SELECT count(*) FROM {table} WHERE {where}", values)[0][0]  # noqa: S608
+        size = page_size(limit)
+        rows = self.read(
+            f"SELECT * FROM {table} WHERE {where}{beyond} ORDER BY {first} DESC, {', '.join(rest)} LIMIT ?",  # noqa: S608
+            [*values, *key[:1], *key, size + 1],
+        )
+        more = encode_cursor([rows[size - 1][name] for name in order]) if len(rows) > size else None
+        return rows[:size], total, more
 
     def close(self) -> None:
         """Close the connection; the next use opens it again."""

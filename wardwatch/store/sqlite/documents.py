@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
 import orjson
 
 from wardwatch.errors import Conflict, Forbidden, NotFound
 from wardwatch.event import Document, encode
 from wardwatch.store import Collection, Find, Page, Stored
-from wardwatch.store.cursor import decode_cursor, next_page, page_size
 from wardwatch.store.documents import document_ms, texts
-from wardwatch.store.sqlite.database import Database
+from wardwatch.store.sqlite.database import Condition, Database, every
+
+_NEWEST: dict[str, type] = {"at": int, "id": str}
 
 
 class SqliteDocuments:
@@ -69,27 +69,15 @@ class SqliteDocuments:
 
     def find(self, find: Find) -> Page:
         """Return a page of documents, newest first."""
-        where, values = self._where(find)
-        key = decode_cursor(find.after, (int, str)) if find.after is not None else []
-        beyond = " AND (-at, id) > (-?, ?)" if key else ""
-        size = page_size(find.limit)
-        total = self._database.read(f"SELECT count(*) FROM documents WHERE {where}", values)[0][0]  # noqa: S608
-        rows = self._database.read(
-            f"SELECT * FROM documents WHERE {where}{beyond} ORDER BY at DESC, id LIMIT ?",  # noqa: S608
-            [*values, *key, size + 1],
-        )
-        return Page([_stored(row) for row in rows[:size]], total, next_page(rows, size, ("at", "id")))
+        rows, total, more = self._database.page("documents", self._where(find), _NEWEST, find.after, find.limit)
+        return Page([_stored(row) for row in rows], total, more)
 
-    def _where(self, find: Find) -> tuple[str, list[Any]]:
-        where = "collection = ?"
-        values: list[Any] = [self._collection]
-        for name, value in find.fields.items():
-            where += " AND holds(doc, ?, ?)"
-            values += [name, *texts(value)]
+    def _where(self, find: Find) -> Condition:
+        parts: list[Condition] = [("collection = ?", [self._collection])]
+        parts += [("holds(doc, ?, ?)", [name, *texts(value)]) for name, value in find.fields.items()]
         if find.tenants is not None:
-            where += f" AND tenant IN ({', '.join('?' * len(find.tenants))})"
-            values += find.tenants
-        return where, values
+            parts.append((f"tenant IN ({', '.join('?' * len(find.tenants))})", list(find.tenants)))
+        return every(parts)
 
     def _mutable(self) -> None:
         if self._collection == "audit":

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import orjson
 
 from wardwatch.errors import RecordError
 from wardwatch.event import Document, Event, encode
 from wardwatch.store import Outcome, Page, Result, Scope, Stored
-from wardwatch.store.cursor import decode_cursor, next_page, page_size
 from wardwatch.store.documents import event_day, event_ms, terms, texts, unix_ms
-from wardwatch.store.sqlite.database import Database, match, words
+from wardwatch.store.sqlite.database import Condition, Database, every, match, words
+
+_NEWEST: dict[str, type] = {"at": int, "id": str}
 
 
 class SqliteEvents:
@@ -51,17 +51,9 @@ class SqliteEvents:
     ) -> Page:
         """Return a page of one tenant's events, newest first, from ``start`` until before ``end``."""
         scope.check(tenant, f"tenant {tenant!r}")
-        where, values = _where(tenant, text, fields or {}, start, end)
-        key = decode_cursor(after, (int, str)) if after is not None else []
-        beyond = " AND (-at, id) > (-?, ?)" if key else ""
-        size = page_size(limit)
-        total = self._database.read(f"SELECT count(*) FROM events WHERE {where}", values)[0][0]  # noqa: S608
-        rows = self._database.read(
-            f"SELECT * FROM events WHERE {where}{beyond} ORDER BY at DESC, id LIMIT ?",  # noqa: S608
-            [*values, *key, size + 1],
-        )
-        stored = [Stored(orjson.loads(row["doc"]), "1") for row in rows[:size]]
-        return Page(stored, total, next_page(rows, size, ("at", "id")))
+        condition = _where(tenant, text, fields or {}, start, end)
+        rows, total, more = self._database.page("events", condition, _NEWEST, after, limit)
+        return Page([Stored(orjson.loads(row["doc"]), "1") for row in rows], total, more)
 
     def count(self, tenant: str) -> int:
         """Return the number of archived events of one tenant."""
@@ -94,8 +86,8 @@ def _create(connection: sqlite3.Connection, event: Event) -> Result:
 
 def _where(
     tenant: str, text: str, fields: Mapping[str, str], start: datetime | None, end: datetime | None
-) -> tuple[str, list[Any]]:
-    parts: list[tuple[str, list[Any]]] = [("tenant = ?", [tenant])]
+) -> Condition:
+    parts: list[Condition] = [("tenant = ?", [tenant])]
     # a value that has words is looked up in the text index first: `holds` reads whole documents
     phrases = [value for value in fields.values() if terms(value) and value not in ("true", "false")]
     for searched in ([text] if text.strip() else []) + phrases:
@@ -105,4 +97,4 @@ def _where(
         parts.append(("at >= ?", [unix_ms(start)]))
     if end:
         parts.append(("at < ?", [unix_ms(end)]))
-    return " AND ".join(part for part, _ in parts), [value for _, values in parts for value in values]
+    return every(parts)
