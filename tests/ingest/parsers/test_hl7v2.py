@@ -90,6 +90,11 @@ def test_without_msh_18_the_character_set_is_the_sites() -> None:
     assert doc["hl7.replaced_characters"] > 0
 
 
+def test_a_message_that_lies_about_its_character_set_is_read_as_the_site_says() -> None:
+    text = MSH.format(kind="ADT^A01") + "||||||UNICODE UTF-8\rPV1|1|I|急诊科"
+    assert _doc(text.encode("gbk"), Site(charset="gbk"))["hospital.department.name"] == "急诊科"
+
+
 def test_an_unknown_character_set_of_the_site_is_named() -> None:
     with pytest.raises(ParseError, match="character set"):
         _doc(MSH.format(kind="ADT^A01"), Site(charset="klingon"))

@@ -42,7 +42,7 @@ def _hl7(charset: str) -> bytes:
         f"EVN|A08|20260301021108||{NAME}|{STAFF}^{NAME}",
         f"PID|1|{RECORD}|{filled}||{PHONE}|{PHONE}||||{IDENTITY}|{IDENTITY}|{IDENTITY}|{RECORD}||{ADDRESS}",
         f"NK1|1|{person}|FTH|{ADDRESS}|{PHONE}",
-        f"PV1|1|I|心内科^03^12|||{ADDRESS}|{STAFF}^{NAME}|{STAFF}|||||||||VIP|||{VISIT}" + "|" * 31 + VISIT,
+        f"PV1|1|I|心内科^03^12|||{ADDRESS}|{STAFF}^{NAME}|{STAFF}||||||||VIP|||{VISIT}" + "|" * 31 + VISIT,
         f"IN1|1|{IDENTITY}|{NAME}|{ADDRESS}",
         f"GT1|1|{RECORD}|{person}|{PHONE}",
         f"DG1|1||{NAME}",
@@ -61,7 +61,8 @@ def _dicom(content: bytes) -> bytes:
     encoded = b64encode(content).decode()
     return f"""<85>1 2026-03-01T02:11:09Z pacs1 archive 931 IHE+RFC-3881 - <AuditMessage x="{NAME}">
 <EventIdentification EventActionCode="R" EventDateTime="{NAME}" EventOutcomeIndicator="{PHONE}">
-<EventID csd-code="110112" originalText="{NAME}"/><EventTypeCode csd-code="{NAME}"/><EventOutcomeDescription>{NAME}</EventOutcomeDescription>
+<EventID csd-code="110112" originalText="{NAME}"/><EventTypeCode csd-code="{NAME}"/>
+<EventOutcomeDescription>{NAME}</EventOutcomeDescription>
 <PurposeOfUse code="{NAME}"/></EventIdentification>
 <ActiveParticipant UserID="{STAFF}" AlternativeUserID="{STAFF}" UserName="{NAME}" UserIsRequestor="true"
 NetworkAccessPointID="{NAME}"><RoleIDCode csd-code="110153"/></ActiveParticipant>
@@ -131,6 +132,15 @@ def test_nothing_leaves_of_a_record_cut_short_anywhere(planted: str) -> None:
     for end in range(0, len(data), 13):
         leaving = _leaving(source, data[:end])
         assert [canary for canary in CANARIES for form in _forms(canary) if form in leaving] == [], end
+
+
+@pytest.mark.parametrize(("planted", "kinds"), [("hl7v2", '["en","pt","st"]'), ("dicom_audit", '["pt","sd","st"]')])
+def test_every_planted_identifier_that_detection_needs_becomes_a_token(planted: str, kinds: str) -> None:
+    for source, data in PLANTED.values():
+        leaving = _leaving(source, data).decode()
+        if source == planted and '"dicom.audit.parsed":false' not in leaving:
+            assert f'"privacy.tokens":{kinds}' in leaving
+            assert leaving.count(TOKENS.token("en", VISIT)) == (2 if source == "hl7v2" else 0)  # visit and order
 
 
 def test_the_same_patient_has_the_same_token_in_both_sources() -> None:
