@@ -93,6 +93,7 @@ def scrub_text(text: str) -> str:
     Finds identity numbers (GB 11643-1999, 18 digits with the ISO 7064 MOD 11-2 check, and the older 15), telephone
     numbers of China, e-mail addresses, and by the words before them record and insurance numbers, names, addresses.
     """
+    text = text.translate(_FULL_WIDTH)
     for pattern, replacement in _IDENTIFIERS:
         text = pattern.sub(replacement, text)
     return text
@@ -108,6 +109,7 @@ def _identity(found: re.Match[str]) -> str:
     return "[id]" if is_identity_number(found[0]) else found[0]
 
 
+_FULL_WIDTH = str.maketrans("０１２３４５６７８９", "0123456789")
 _NUMBER_WORDS = (
     "病历号码?|病案号码?|住院号码?|门诊号码?|就诊卡号?码?|就诊号|登记号|身份证号?码?|医保卡?号?码?|医疗保险号码?|社保卡?号?码?|"
     r"\bMRN|\bmedical[ _-]?record(?:[ _-]?(?:no|number))?|\bpatient[ _-]?(?:id|no|number)|"
@@ -115,10 +117,10 @@ _NUMBER_WORDS = (
 )
 _IDENTIFIERS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"), "[email]"),
-    (re.compile(r"(?<!\d)[1-9][0-9]{16}[0-9Xx](?!\d)"), _identity),
-    (re.compile(r"(?<!\d)[1-9][0-9]{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}(?!\d)"), "[id]"),
-    (re.compile(r"(?<!\d)(?:\+?86[- ]?)?1[3-9][0-9][- ]?[0-9]{4}[- ]?[0-9]{4}(?!\d)"), "[phone]"),
-    (re.compile(r"(?<!\d)(?:0[0-9]{2,3}[- ]|\(0[0-9]{2,3}\) ?)[0-9]{7,8}(?:-[0-9]{1,6})?(?!\d)"), "[phone]"),
+    (re.compile(r"(?<![0-9])[1-9][0-9]{16}[0-9Xx](?![0-9])"), _identity),
+    (re.compile(r"(?<![0-9])[1-9][0-9]{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}(?![0-9])"), "[id]"),
+    (re.compile(r"(?<![0-9])(?:\+?86[- ]?)?1[3-9][0-9][- ]?[0-9]{4}[- ]?[0-9]{4}(?![0-9])"), "[phone]"),
+    (re.compile(r"(?<![0-9])(?:0[0-9]{2,3}[- ]|\(0[0-9]{2,3}\) ?)[0-9]{7,8}(?:-[0-9]{1,6})?(?![0-9])"), "[phone]"),
     (
         re.compile(rf"({_NUMBER_WORDS})(\s{{0,4}}(?:[:：=#]|为|是)?\s{{0,4}})[A-Z0-9][A-Z0-9-]{{3,31}}", re.I),
         r"\1\2[record]",

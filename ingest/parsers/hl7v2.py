@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
+from itertools import pairwise
 
 from ingest.parsers import Parsed, Parser, Record, Site
 from ingest.parsers.networks import address
@@ -105,7 +106,7 @@ def split(data: bytes) -> Iterator[bytes]:
     preamble = data[: starts[0]] if starts else data
     if any(not line.startswith(_BATCH) for line in preamble.strip(_FRAMING).splitlines() if line.strip(_FRAMING)):
         yield preamble.strip(_FRAMING)
-    for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
+    for start, end in pairwise([*starts, len(data)]):
         yield data[start:end].strip(_FRAMING)
 
 
@@ -260,10 +261,10 @@ def _query(message: Message) -> Document:
 def _asked(message: Message) -> str:
     """Return whom a query asks for: QPD-3 of QBP, an identifier or ``@PID.3.1^value`` among others; QRD-8 of QRY."""
     for item in message.repetitions("QPD", 3):
-        if item[:1] != "@":
-            return message.component_of(item)
         if item.startswith("@PID.3"):
             return message.component_of(item, 2)
+        if item and not item.startswith("@"):
+            return message.component_of(item)
     return message.value("QRD", 8)
 
 
