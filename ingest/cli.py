@@ -74,10 +74,10 @@ def parse(
 def _print(reader: _Reader, path: Path) -> int:
     """Print one file's events; return how many of its records failed."""
     data, name = _read(path), "stdin" if str(path) == "-" else str(path)
-    offset = failures = 0
+    offset = failures = found = 0
     for number, raw in enumerate(reader.parser.split(data), 1):
-        found = data.find(raw, offset)
-        where = f"byte offset {found}" if found >= 0 else "inside a binary file"
+        found = data.find(raw, offset) if found >= 0 else found  # EVTX records are not in the file as they are read
+        where = f"byte offset {found}" if found >= 0 else "byte offset unknown"
         try:
             for line in reader.events(Record(raw, position=f"{name}#{number}@{max(found, 0)}")):
                 sys.stdout.buffer.write(line + b"\n")

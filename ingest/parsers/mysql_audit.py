@@ -85,13 +85,14 @@ def _timed(line: str, record: Record, zone: tzinfo) -> tuple[str, str]:
 
 
 def _operation(doc: Document, operation: str, rest: str) -> None:
-    found = _QUERY.fullmatch(rest) or _OTHER.fullmatch(rest)
+    is_query = operation.startswith("query")  # QUERY_DDL, QUERY_DML and others too
+    found = (_QUERY if is_query else _OTHER).fullmatch(rest)
     if not found:
         raise ParseError("no object and return code behind the operation", step=_STEP)
     value, status = found.groups()
     if operation in _CONNECTIONS:
         _connection(doc, operation, status)
-    elif operation.startswith("query"):
+    elif is_query:
         describe(doc, _unescaped(value))
         _outcome(doc, status)
     elif operation in _TABLE_TYPES:
@@ -189,7 +190,7 @@ def _add_table(doc: Document, name: str) -> None:
 
 
 def _server(doc: Document, name: str) -> None:
-    if not re.fullmatch(r"[a-z][a-z _-]{0,40}", name):
+    if not re.fullmatch(r"[a-z][a-z _-]{0,40}[a-z]", name):
         raise ParseError("not an event of an audit log", step=_STEP)
     doc["event.type"] = ["info"]
     doc["event.action"] = f"db-{name.replace(' ', '-')}"
