@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from ingest.address import address
 from ingest.parsers import Parsed, Parser, Record, Site, lines
 from ingest.parsers.charset import text
 from ingest.parsers.clock import moment
-from ingest.parsers.networks import address, direction
+from ingest.parsers.networks import direction
 from ingest.scrub import Action
 from ingest.syslog import parse as parse_syslog
 from wardwatch.errors import ParseError

@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable
 
 from ingest import syslog
+from ingest.address import address
 from ingest.parsers import Parsed, Parser, Record, Site, lines
 from ingest.parsers.charset import text
-from ingest.parsers.networks import address
 from ingest.scrub import Action
-from wardwatch.errors import ParseError
+from wardwatch.errors import DecodeError, ParseError
 from wardwatch.event import Document, LogSource, parse_time, rfc3339
 
 _FILE_PRIORITY = b"<86>"  # authpriv.info: a file does not keep the priority
@@ -56,8 +56,8 @@ def _message(record: Record, site: Site) -> syslog.Syslog:
         time, host, app, pid = (part.decode("utf-8", "replace") if part else "" for part in modern.groups())
         try:
             return syslog.Syslog(None, None, parse_time(time), host, app, pid, "", frame[modern.end() :])
-        except ValueError:
-            raise ParseError(f"not a time: {time!r}", step="linux") from None
+        except DecodeError:
+            raise ParseError("not a time", step="linux") from None
     if not _OLD_TIME.match(frame):
         raise ParseError("neither a syslog frame nor a line of a log file", step="linux")
     return syslog.parse(_FILE_PRIORITY + frame, zone=site.zone, received=record.received)

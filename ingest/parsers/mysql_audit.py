@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, tzinfo
 from typing import Any
 
+from ingest.address import address
 from ingest.parsers import Parsed, Parser, Record, Site, lines
 from ingest.parsers.charset import text
 from ingest.parsers.clock import moment
 from ingest.parsers.json_objects import json_objects
-from ingest.parsers.networks import address
-from ingest.parsers.sql_features import MAX_SHAPE, features
-from ingest.parsers.sql_shape import literal_free, shape_hash
+from ingest.parsers.sql_features import describe, roles
+from ingest.parsers.sql_shape import literal_free_name
 from ingest.scrub import Action
 from wardwatch.errors import DecodeError, ParseError
 from wardwatch.event import Document, LogSource, decode, rfc3339
@@ -32,18 +32,12 @@ _OTHER = re.compile(r"([^,]*),(-?\d*)(?:,.*)?", re.S)
 _ESCAPED = re.compile(r"\\(.)", re.S)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "0": "\0"}
 _PERCONA_ACCOUNT = re.compile(r"([^\[\s@]{0,256})")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 _CONNECTIONS = {
     "connect": ("db-connect", "start", "success"),
     "failed_connect": ("db-connect", "start", "failure"),
     "disconnect": ("db-disconnect", "end", "success"),
     "quit": ("db-disconnect", "end", "success"),
-}
-_TYPES = {
-    **dict.fromkeys(("insert", "load", "replace", "create"), "creation"),
-    **dict.fromkeys(("update", "alter", "rename", "set", "grant", "revoke"), "change"),
-    **dict.fromkeys(("delete", "drop", "truncate"), "deletion"),
 }
 _TABLE_TYPES = {"read": "access", "write": "change", "create": "creation", "alter": "change", "drop": "deletion"}
 _TABLE_TYPES["rename"] = "change"
@@ -57,66 +51,71 @@ def split(data: bytes) -> Iterator[bytes]:
 def parse(record: Record, site: Site) -> list[Parsed]:
     """Return the one event of a record; raises ParseError."""
     if record.data.lstrip()[:1] == b"{":
-        return [Parsed(_json(record, site), _LOGSOURCE)]
+        return [Parsed(_json(record), _LOGSOURCE)]
     return [Parsed(_csv(text(record.data, site.charset).strip(), record, site.zone), _LOGSOURCE)]
 
 
 def _csv(line: str, record: Record, zone: tzinfo) -> Document:
     """Read ``time,server,user,host,connection,query id,operation,database,object,retcode``."""
     doc = _head()
-    time = _HEADER.match(line)
-    relayed = None if time else _SYSLOG.match(line)
-    if time:
-        year, month, day, clock = time.groups()
-        doc["@timestamp"] = moment(f"{year}-{month}-{day}T{clock:0>8}", zone, step=_STEP)
-    elif relayed:
-        doc["@timestamp"] = rfc3339(record.received)
-    parts = line[(time or relayed).end() :].split(",", 7) if time or relayed else []  # type: ignore[union-attr]
+    doc["@timestamp"], rest = _timed(line, record, zone)
+    parts = rest.split(",", 7)
     if len(parts) != 8:
-        raise ParseError("not server_audit's ten values after a time like 20260301 02:11:09", step=_STEP)
-    server, user, host, connection, query, operation, database, rest = parts
+        raise ParseError("fewer than server_audit's ten values", step=_STEP)
+    server, user, host, connection, query, operation, database, result = parts
     _set(doc, "db.instance", server)
     _set(doc, "user.name", user)
     _set(doc, "db.schema", database)
     _set_number(doc, "db.connection_id", connection)
     _set_number(doc, "db.query_id", query)
     _set_client(doc, host)
-    _operation(doc, operation.strip().lower(), rest)
+    _operation(doc, operation.strip().lower(), result)
     return doc
 
 
+def _timed(line: str, record: Record, zone: tzinfo) -> tuple[str, str]:
+    time = _HEADER.match(line)
+    if time:
+        year, month, day, clock = time.groups()
+        return moment(f"{year}-{month}-{day}T{clock:0>8}", zone, step=_STEP), line[time.end() :]
+    relayed = _SYSLOG.match(line)
+    if relayed:  # server_audit leaves the time to syslog, whose own is the same second
+        return rfc3339(record.received), line[relayed.end() :]
+    raise ParseError("neither JSON nor server_audit's time, like 20260301 02:11:09", step=_STEP)
+
+
 def _operation(doc: Document, operation: str, rest: str) -> None:
-    found = _QUERY.fullmatch(rest) or _OTHER.fullmatch(rest)
+    is_query = operation.startswith("query")  # QUERY_DDL, QUERY_DML and others too
+    found = (_QUERY if is_query else _OTHER).fullmatch(rest)
     if not found:
-        raise ParseError(f"no object and return code behind {operation[:40]!r}", step=_STEP)
+        raise ParseError("no object and return code behind the operation", step=_STEP)
     value, status = found.groups()
     if operation in _CONNECTIONS:
-        failed = status not in ("", "0") and operation == "connect"
-        _connection(doc, "failed_connect" if failed else operation)
-    elif operation.startswith("query"):
-        _statement(doc, _unescaped(value))
+        _connection(doc, operation, status)
+    elif is_query:
+        describe(doc, _unescaped(value))
         _outcome(doc, status)
     elif operation in _TABLE_TYPES:
         _table(doc, operation, value)
     else:
-        raise ParseError(f"not an operation of server_audit: {operation[:40]!r}", step=_STEP)
+        raise ParseError("not an operation of server_audit", step=_STEP)
 
 
-def _json(record: Record, site: Site) -> Document:
+def _json(record: Record) -> Document:
     try:
         raw = decode(record.data.strip(b", \t\r\n"))
     except DecodeError as error:
         raise ParseError(error.reason, step=_STEP) from None
     if isinstance(raw.get("audit_record"), dict):
-        return _percona(raw["audit_record"], site)
+        return _percona(raw["audit_record"])
     if isinstance(raw.get("class"), str):
-        return _enterprise(raw, site)
+        return _enterprise(raw)
     raise ParseError("neither audit_record (Percona) nor class (MySQL Enterprise)", step=_STEP)
 
 
-def _percona(audited: Mapping[str, Any], site: Site) -> Document:
+def _percona(audited: Mapping[str, Any]) -> Document:
     doc = _head()
-    doc["@timestamp"] = _json_time(audited.get("timestamp"), site)
+    doc["@timestamp"] = _json_time(audited.get("timestamp"))
     account = _PERCONA_ACCOUNT.match(_text(audited.get("user")))
     _set(doc, "user.name", account[1] if account else "")
     _set(doc, "db.schema", _text(audited.get("db")))
@@ -125,21 +124,21 @@ def _percona(audited: Mapping[str, Any], site: Site) -> Document:
     _set_client(doc, _text(audited.get("ip")) or _text(audited.get("host")))
     name, status = _text(audited.get("name")).lower(), _text(audited.get("status"))
     if name in _CONNECTIONS:
-        _connection(doc, "failed_connect" if name == "connect" and status not in ("", "0") else name)
+        _connection(doc, name, status)
     elif "sqltext" in audited:
-        _statement(doc, _text(audited["sqltext"]))
+        describe(doc, _text(audited["sqltext"]))
         _outcome(doc, status)
     else:
         _server(doc, name)
     return doc
 
 
-def _enterprise(raw: Document, site: Site) -> Document:
+def _enterprise(raw: Document) -> Document:
     doc = _head()
     account, login = _object(raw.get("account")), _object(raw.get("login"))
     general, connection = _object(raw.get("general_data")), _object(raw.get("connection_data"))
     table = _object(raw.get("table_access_data"))
-    doc["@timestamp"] = _json_time(raw.get("timestamp"), site)
+    doc["@timestamp"] = _json_time(raw.get("timestamp"))
     _set(doc, "user.name", _text(account.get("user")) or _text(login.get("user")))
     _set(doc, "db.os_user", _text(login.get("os")))
     _set(doc, "db.schema", _text(connection.get("db")) or _text(table.get("db")))
@@ -149,9 +148,9 @@ def _enterprise(raw: Document, site: Site) -> Document:
     event, status = _text(raw.get("event")).lower(), _text(general.get("status")) or _text(connection.get("status"))
     query = _text(general.get("query")) or _text(table.get("query"))
     if raw["class"] == "connection" and event in _CONNECTIONS:
-        _connection(doc, "failed_connect" if event == "connect" and status not in ("", "0") else event)
+        _connection(doc, event, status)
     elif query:
-        _statement(doc, query)
+        describe(doc, query)
         _outcome(doc, status)
         _add_table(doc, _text(table.get("table")))
     else:
@@ -168,12 +167,12 @@ def _head() -> Document:
     return {"event.kind": "event", "event.module": "mysql_audit", "event.category": ["database"]}
 
 
-def _connection(doc: Document, operation: str) -> None:
+def _connection(doc: Document, operation: str, status: str) -> None:
     action, kind, outcome = _CONNECTIONS[operation]
     doc["event.category"] = ["database", "authentication"]
     doc["event.type"] = [kind]
     doc["event.action"] = action
-    doc["event.outcome"] = outcome
+    doc["event.outcome"] = outcome if status in ("", "0") else "failure"
 
 
 def _table(doc: Document, operation: str, name: str) -> None:
@@ -185,52 +184,16 @@ def _table(doc: Document, operation: str, name: str) -> None:
 
 def _add_table(doc: Document, name: str) -> None:
     if name:
-        shape = features(f"TABLE `{literal_free('`' + name.replace('`', '') + '`').strip('`')}`")
-        doc["db.objects"] = sorted({*doc.get("db.objects", []), *shape.objects})
-        doc["db.objects_role"] = sorted({*doc.get("db.objects_role", []), *shape.objects_role})
+        table = literal_free_name(name.lower())
+        doc["db.objects"] = sorted({*doc.get("db.objects", []), table})
+        doc["db.objects_role"] = sorted({*doc.get("db.objects_role", []), *roles("objects", (table,))})
 
 
 def _server(doc: Document, name: str) -> None:
-    if not re.fullmatch(r"[a-z][a-z _-]{0,40}", name):
-        raise ParseError(f"not an event of an audit log: {name[:40]!r}", step=_STEP)
+    if not re.fullmatch(r"[a-z][a-z _-]{0,40}[a-z]", name):
+        raise ParseError("not an event of an audit log", step=_STEP)
     doc["event.type"] = ["info"]
     doc["event.action"] = f"db-{name.replace(' ', '-')}"
-
-
-def _statement(doc: Document, sql: str) -> None:
-    shape = literal_free(sql)
-    found = features(shape)
-    doc["event.action"] = f"db-{found.verb or 'statement'}"
-    doc["event.type"] = [_TYPES.get(found.verb, "access")]
-    if found.verb in ("grant", "revoke"):
-        doc["event.category"] = ["database", "iam"]
-    doc["db.sql_parsed"] = found.parsed
-    doc["db.sql_shape_hash"] = shape_hash(shape)
-    doc["db.statement"] = _leaving(shape, known=bool(found.verb), parsed=found.parsed)
-    if found.is_export:
-        doc["db.export"] = True
-    if found.parsed:
-        _features(doc, found)
-
-
-def _leaving(shape: str, *, known: bool, parsed: bool) -> str:
-    """Return what may leave of a statement: text that is not SQL may be a person's, so none of it."""
-    if not known:
-        return "?"
-    return (shape if parsed else _NOT_ASCII.sub("?", shape))[:MAX_SHAPE]
-
-
-def _features(doc: Document, found: Any) -> None:
-    doc["db.has_group_by"] = found.has_group_by
-    for name, values in (
-        ("db.objects", found.objects),
-        ("db.functions", found.functions),
-        ("db.group_by_columns", found.group_by),
-        ("db.objects_role", found.objects_role),
-        ("db.group_by_roles", found.group_by_roles),
-    ):
-        if values:
-            doc[name] = list(values)
 
 
 def _outcome(doc: Document, status: str) -> None:
@@ -243,11 +206,9 @@ def _unescaped(quoted: str) -> str:
     return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), quoted)
 
 
-def _json_time(value: object, site: Site) -> str:
-    """Return the time of a JSON record: both forms are documented as UTC; Percona says so or writes the zone."""
-    written = _text(value)
-    zone = site.zone if not written else UTC
-    return moment(written.removesuffix(" UTC"), zone, step=_STEP)
+def _json_time(value: object) -> str:
+    # both formats write UTC without saying so, but for Percona, which says " UTC" or writes an offset
+    return moment(_text(value).removesuffix(" UTC"), UTC, step=_STEP)
 
 
 def _set(doc: Document, name: str, value: str) -> None:

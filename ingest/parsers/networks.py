@@ -1,9 +1,11 @@
-"""Addresses in logs: valid or absent, inside or outside the hospital."""
+"""Which way traffic goes, as the hospital sees it."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
+
+from ingest.address import address
 
 # What a hospital numbers its own machines with: RFC 1918, 3927, 4193, 4291, 6598. Not `is_private`, which also holds
 # the documentation ranges of RFC 5737.
@@ -30,28 +32,14 @@ _DIRECTIONS = {
 
 
 @lru_cache(maxsize=65536)
-def address(text: str) -> str | None:
-    """Return the address in its canonical form, an IPv4 address inside IPv6 as IPv4; None when it is not one."""
-    found = _address(text)
-    return str(found) if found else None
-
-
-@lru_cache(maxsize=65536)
 def direction(source: str, destination: str) -> str | None:
     """Return ECS ``network.direction`` as the hospital sees it; None when an address is missing."""
-    ends = _address(source), _address(destination)
-    if ends[0] is None or ends[1] is None:
+    ends = address(source), address(destination)
+    if not all(ends):
         return None
     return _DIRECTIONS[_inside(ends[0]), _inside(ends[1])]
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        found = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
-
-
-def _inside(found: IPv4Address | IPv6Address) -> bool:
+def _inside(text: str) -> bool:
+    found = ip_address(text)
     return any(found.version == network.version and found in network for network in _INSIDE)

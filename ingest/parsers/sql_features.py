@@ -15,6 +15,9 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from ingest.parsers.sql_shape import literal_free, shape_hash
+from wardwatch.event import Document
+
 MAX_SHAPE = 20_000  # characters that are parsed
 _MAX_DEPTH = 40  # of parentheses: sqlglot's parser recurses, and tries some constructs twice on each level
 _MAX_NAMES = 64  # of one kind in one event
@@ -25,10 +28,19 @@ _INTO_FILE = re.compile(
 )
 _DUMP = re.compile(r"select sql_no_cache \* from ", re.I)
 _VERB = re.compile(r"[\s(]*([a-z]{2,20})", re.I)
-_VERBS = frozenset(
-    ["alter", "analyze", "begin", "call", "change", "commit", "create", "deallocate", "delete", "describe", "do", "drop", "execute", "explain", "flush", "grant", "handler", "insert", "install", "kill", "load", "lock", "optimize", "prepare", "rename", "repair", "replace", "reset", "revoke", "rollback", "savepoint", "select", "set", "show", "start", "stop", "truncate", "uninstall", "unlock", "update", "use", "xa"]
+_VERBS = re.compile(
+    "alter|analyze|begin|call|change|commit|create|deallocate|delete|describe|do|drop|execute|explain|flush|grant|"
+    "handler|insert|install|kill|load|lock|optimize|prepare|rename|repair|replace|reset|revoke|rollback|savepoint|"
+    "select|set|show|start|stop|truncate|uninstall|unlock|update|use|xa"
 )
 _SYNONYMS = {"with": "select", "table": "select", "values": "select", "desc": "describe"}
+
+_TYPES = {
+    **dict.fromkeys(("insert", "load", "replace", "create"), "creation"),
+    **dict.fromkeys(("update", "alter", "rename", "set", "grant", "revoke"), "change"),
+    **dict.fromkeys(("delete", "drop", "truncate"), "deletion"),
+}
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 # its warnings about statements that it only half knows would be one line in our log for each of a hospital's
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
@@ -50,6 +62,43 @@ class Features:
     has_group_by: bool = False
     objects_role: tuple[str, ...] = ()
     group_by_roles: tuple[str, ...] = ()
+
+
+def describe(doc: Document, sql: str) -> None:
+    """Set the event's fields of a statement: ``db.*`` of its shape, its action and type."""
+    shape = literal_free(sql)
+    found = features(shape)
+    doc["event.action"] = f"db-{found.verb or 'statement'}"
+    doc["event.type"] = [_TYPES.get(found.verb, "access")]
+    if found.verb in ("grant", "revoke"):
+        doc["event.category"] = ["database", "iam"]
+    doc["db.sql_parsed"] = found.parsed
+    doc["db.sql_shape_hash"] = shape_hash(shape)
+    doc["db.statement"] = _leaving(shape, known=bool(found.verb), parsed=found.parsed)
+    if found.is_export:
+        doc["db.export"] = True
+    if found.parsed:
+        _features(doc, found)
+
+
+def _leaving(shape: str, *, known: bool, parsed: bool) -> str:
+    """Return what may leave of a statement: text that is not SQL may be a person's, so none of it."""
+    if not known:
+        return "?"
+    return (shape if parsed else _NOT_ASCII.sub("?", shape))[:MAX_SHAPE]
+
+
+def _features(doc: Document, found: Features) -> None:
+    doc["db.has_group_by"] = found.has_group_by
+    for name, values in (
+        ("db.objects", found.objects),
+        ("db.functions", found.functions),
+        ("db.group_by_columns", found.group_by),
+        ("db.objects_role", found.objects_role),
+        ("db.group_by_roles", found.group_by_roles),
+    ):
+        if values:
+            doc[name] = list(values)
 
 
 @lru_cache(maxsize=4096)
@@ -84,7 +133,7 @@ def _verb(shape: str) -> str:
     found = _VERB.match(shape)
     verb = found[1].lower() if found else ""
     verb = _SYNONYMS.get(verb, verb)
-    return verb if verb in _VERBS else ""
+    return verb if _VERBS.fullmatch(verb) else ""
 
 
 def _depth(shape: str) -> int:

@@ -60,15 +60,16 @@ def _pieces(sql: str) -> Iterator[str]:
             is_ordinal = grouping and last in ("by", ",") and found.isdecimal() and len(found) <= _MAX_ORDINAL
             found = found if is_ordinal else "?"
         elif kind == "quoted":
-            found = _name(found) if found.endswith("`") and len(found) > 1 else "?"
+            found = literal_free_name(found) if found.endswith("`") and len(found) > 1 else "?"
         elif kind == "word":
-            found = _name(found)
+            found = literal_free_name(found)
         before, last = last, found.lower()
         grouping = _is_grouping(grouping, before, last)
         yield found
 
 
-def _name(found: str) -> str:
+def literal_free_name(found: str) -> str:
+    """Return a name whose runs of five and more digits are masked."""
     return _LONG_DIGITS.sub("N", found)
 
 

@@ -1,8 +1,5 @@
 """Windows events in every shape that hospitals ship them, and EVTX files.
 
-Shapes, told apart by their keys: evtx_dump (``Event.System``), winlogbeat 7 and newer (``winlog`` nested or dotted),
-winlogbeat 6 (``log_name`` and ``event_data``), NXLog's flat JSON (``EventID`` beside the event data).
-
 Account names of Windows stay readable: rules tell ``SYSTEM``, ``administrator`` and machine accounts (``DC01$``) apart
 by name, and a name without its hospital's directory identifies nobody. A print job's document name, often a patient's,
 is dropped with everything else of the print channels that is not listed in windows_events.py.
@@ -13,16 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
-from typing import Any, NamedTuple
 
 import orjson
 from evtx import PyEvtxParser
 
+from ingest.address import address
 from ingest.parsers import Parsed, Parser, Record, Site
 from ingest.parsers.clock import moment
 from ingest.parsers.json_objects import json_objects
-from ingest.parsers.networks import address
 from ingest.parsers.windows_events import KINDS, REGISTRY_ACTIONS, SERVICES, Kind
+from ingest.parsers.windows_shapes import WindowsEvent, plain, windows_event
 from ingest.scrub import Action
 from wardwatch.errors import ParseError
 from wardwatch.event import MAX_BYTES, MAX_INTEGER, Document, LogSource, rfc3339
@@ -32,26 +29,6 @@ _MAX_NAMES = 512  # event data of one event; Microsoft's largest have about 60
 _MAX_NAME = 128
 _UNKNOWN = Kind("")
 _ABSENT = ("", "-", None)
-_ENVELOPE = re.compile(
-    r"Account(Name|Type)|ActivityID|Category|Channel|Domain|ERROR_EVT_UNRESOLVED|Event(ID|ReceivedTime|Time|TypeOrignal)|"
-    r"ExecutionProcessID|Hostname|Keywords|Level|Message|Opcode(Value)?|ProviderGuid|RecordNumber|RelatedActivityID|"
-    r"Severity(Value)?|SourceModule(Name|Type)|SourceName|Task|ThreadID|TimeCreated|UserID|Version|@timestamp|@version|"
-    r"host|port|tags|type"
-)
-
-
-class _Event(NamedTuple):
-    """One event, whatever shape it came in: ``time`` is "" when the shape has none, ``data`` is not yet flat."""
-
-    event_id: object
-    channel: object
-    provider: object
-    computer: object
-    record_id: object
-    time: object
-    data: Mapping[str, object]
-    user_data: Mapping[str, object]
-    message: object
 
 
 def split(data: bytes) -> Iterator[bytes]:
@@ -81,7 +58,7 @@ def _damaged(error: Exception) -> bytes:
 
 def parse(record: Record, site: Site) -> list[Parsed]:
     """Return the one event of a record of any shape; raises ParseError."""
-    event = _event(_decode(record.data))
+    event = windows_event(_decode(record.data))
     event_id, channel = _event_id(event.event_id), str(event.channel or "")
     service = SERVICES.get(channel.lower(), "")
     kind = KINDS.get((service, event_id), _UNKNOWN)
@@ -107,126 +84,23 @@ def _decode(data: bytes) -> Document:
     try:
         raw = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise ParseError(f"not JSON: {error}: {data[:60].decode('utf-8', 'replace')!r}", step="windows") from None
+        raise ParseError(f"not JSON: {error}", step="windows") from None
     if not isinstance(raw, dict):
         raise ParseError(f"a JSON object is expected, not {type(raw).__name__}", step="windows")
     return raw
 
 
-def _event(raw: Document) -> _Event:
-    if isinstance(raw.get("Event"), dict):
-        return _evtx_dump(raw["Event"])
-    if "winlog.event_id" in raw:
-        return _dotted_beat(raw)
-    if isinstance(raw.get("winlog"), dict):
-        return _beat(raw, raw["winlog"])
-    if "log_name" in raw and "event_id" in raw:
-        return _beat6(raw)
-    if "EventID" in raw:
-        return _nxlog(raw)
-    raise ParseError("none of the shapes of a Windows event (EventID, winlog, event_id, Event.System)", step="windows")
-
-
-def _evtx_dump(event: Mapping[str, Any]) -> _Event:
-    system = _object(event.get("System"))
-    return _Event(
-        _plain(system.get("EventID")),
-        system.get("Channel"),
-        _attributes(system.get("Provider")).get("Name"),
-        system.get("Computer"),
-        system.get("EventRecordID"),
-        _attributes(system.get("TimeCreated")).get("SystemTime"),
-        _object(event.get("EventData")),
-        _first_object(event.get("UserData")),
-        None,
-    )
-
-
-def _beat(raw: Document, winlog: Mapping[str, Any]) -> _Event:
-    return _Event(
-        winlog.get("event_id"),
-        winlog.get("channel"),
-        winlog.get("provider_name"),
-        winlog.get("computer_name"),
-        winlog.get("record_id"),
-        raw.get("@timestamp"),
-        _object(winlog.get("event_data")),
-        _object(winlog.get("user_data")),
-        raw.get("message"),
-    )
-
-
-def _dotted_beat(raw: Document) -> _Event:
-    winlog: dict[str, Any] = {"event_data": {}, "user_data": {}}
-    for name, value in raw.items():
-        if name.startswith("winlog."):
-            head, dot, rest = name.removeprefix("winlog.").partition(".")
-            if not dot:
-                winlog[head] = value
-            elif isinstance(winlog.get(head), dict):
-                winlog[head][rest] = value
-    return _beat(raw, winlog)
-
-
-def _beat6(raw: Document) -> _Event:
-    return _Event(
-        raw["event_id"],
-        raw["log_name"],
-        raw.get("source_name"),
-        raw.get("computer_name"),
-        raw.get("record_number"),
-        raw.get("@timestamp"),
-        _object(raw.get("event_data")),
-        _object(raw.get("user_data")),
-        raw.get("message"),
-    )
-
-
-def _nxlog(raw: Document) -> _Event:
-    # TimeCreated and @timestamp carry their zone; EventTime is the writer's local time
-    times = (raw.get(name) for name in ("TimeCreated", "@timestamp", "EventTime"))
-    return _Event(
-        raw["EventID"],
-        raw.get("Channel"),
-        raw.get("SourceName"),
-        raw.get("Hostname"),
-        raw.get("RecordNumber"),
-        next((time for time in times if time), None),
-        {name: value for name, value in raw.items() if not _ENVELOPE.fullmatch(name)},
-        {},
-        raw.get("Message"),
-    )
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _attributes(value: object) -> Mapping[str, Any]:
-    return _object(_object(value).get("#attributes"))
-
-
-def _first_object(user_data: object) -> Mapping[str, Any]:
-    """Return the one element that UserData wraps; its name says no more than the event ID."""
-    return next((value for value in _object(user_data).values() if isinstance(value, dict)), {})
-
-
-def _plain(value: object) -> object:
-    """Return the text of an element that evtx_dump wrote with its attributes."""
-    return value.get("#text") if isinstance(value, dict) else value
-
-
 def _event_id(value: object) -> int:
     if isinstance(value, int | str) and re.fullmatch(r"\d{1,5}", str(value)):
         return int(value)
-    raise ParseError(f"an event ID is a number of at most five digits, not {str(value)[:40]!r}", step="windows")
+    raise ParseError("an event ID is a number of at most five digits", step="windows")
 
 
 def _time(value: object, record: Record, site: Site) -> str:
     return moment(str(value), site.zone, step="windows") if value else rfc3339(record.received)
 
 
-def _head(event: _Event, event_id: int, channel: str) -> Document:
+def _head(event: WindowsEvent, event_id: int, channel: str) -> Document:
     doc: Document = {
         "event.kind": "event",
         "event.module": "windows",
@@ -254,9 +128,9 @@ def _flat(data: Mapping[str, object]) -> Iterator[tuple[str, str | int | list[st
         if name == "#attributes" or value is None:
             continue
         if len(name) > _MAX_NAME:
-            raise ParseError(f"a name of event data is longer than {_MAX_NAME}: {name[:40]!r}", step="windows")
-        plain = _plain(value)
-        yield name, [_scalar(item) for item in plain] if isinstance(plain, list) else _number_or_text(plain)
+            raise ParseError(f"a name of event data is longer than {_MAX_NAME}", step="windows")
+        content = plain(value)
+        yield name, [_scalar(item) for item in content] if isinstance(content, list) else _number_or_text(content)
 
 
 def _number_or_text(value: object) -> str | int:
