@@ -142,7 +142,7 @@ def meets(wanted: Any, value: Any, doc: dict[str, Any], windows: bool) -> bool: 
         return like(wanted.s, text(value), isinstance(wanted, SigmaCasedString))
     if isinstance(wanted, SigmaRegularExpression):
         prefix = "".join(sorted(wanted.sigma_to_re_flag[flag] for flag in wanted.flags))
-        return re2.search(f"(?{prefix}){wanted.regexp}" if prefix else str(wanted.regexp), text(value)) is not None
+        return bool(re2.search(f"(?{prefix}){wanted.regexp}" if prefix else str(wanted.regexp), text(value)))
     if isinstance(wanted, SigmaBool):
         return text(value).lower() == str(wanted.boolean).lower()
     if isinstance(wanted, SigmaTimestampPart):

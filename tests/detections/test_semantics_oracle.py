@@ -109,7 +109,7 @@ def windows_events() -> Iterator[Event]:
                 head = {
                     "event.id": str(number),
                     "@timestamp": "2026-03-01T02:11:09.000Z",
-                    "winlog.event_id": raw["EventID"],
+                    "winlog.event_id": raw.get("EventID", ""),
                 }
                 head["winlog.channel"] = raw.get("Channel", "")
                 whole = doc | head
@@ -125,7 +125,7 @@ def test_sigmahq_rules_answer_real_windows_events_as_the_oracle_does(tmp_path: P
     answered = matched = 0
     for number, found in enumerate(windows_events()):
         fired = {match.rule.id for match in ruleset.match(found)}
-        for rule in list(ruleset.candidates(found.logsource))[number % 20 :: 20]:
+        for rule in list(ruleset.candidates(found.logsource))[number % 3 :: 3]:
             expected = oracle.matches(rule.sigma, found.doc)
             assert (rule.id in fired) is expected, (rule.file.name, found.id)
             answered += 1
