@@ -27,6 +27,7 @@ from wardwatch.errors import RuleError
 Test = Callable[[View], bool]
 Rename = Callable[[str], str]
 MAX_CONDITION = 4096  # characters
+MAX_NESTED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,16 @@ def compile_detections(detections: SigmaDetections, rename: Rename) -> Condition
 def _check(condition: SigmaCondition, detections: SigmaDetections) -> None:
     if len(condition.condition) > MAX_CONDITION:
         raise RuleError(f"a condition of more than {MAX_CONDITION} characters", step="rules")
-    pending: list[object] = [condition.parse(postprocess=False)]
+    pending: list[tuple[object, int]] = [(condition.parse(postprocess=False), 0)]
     while pending:
-        node = pending.pop()
+        node, depth = pending.pop()
+        if depth > MAX_NESTED:
+            raise RuleError(f"a condition nested deeper than {MAX_NESTED}", step="rules")
         if isinstance(node, ConditionSelector):
             if not node.resolve_referenced_detections(detections):
                 raise RuleError(f"'{' of '.join(node.args)}' names no detection", step="rules")
         else:
-            pending.extend(getattr(node, "args", ()))
+            pending.extend((item, depth + 1) for item in getattr(node, "args", ()))
 
 
 def _compile(node: object, rename: Rename) -> Condition:

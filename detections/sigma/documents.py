@@ -25,7 +25,7 @@ class YamlDocument:
     def line_of(self, *needles: str) -> int:
         """Return the line of the first needle found in the document, else the document's first line."""
         for needle in needles:
-            for number, line in enumerate(self.text.splitlines(), self.line):
+            for number, line in enumerate(self.text.split("\n"), self.line):
                 if needle and needle in line:
                     return number
         return self.line
@@ -42,14 +42,14 @@ def read(path: Path) -> list[YamlDocument]:
         values = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _refused(path, mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}") from None
+        line = min(mark.line, text.count("\n")) + 1 if mark else 1
+        raise _refused(path, line, f"not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise _refused(path, 1, f"not YAML: {error}") from None
-    lines = text.splitlines(keepends=True)
-    ends = [*starts[1:], len(lines) + 1]
+    ends = [index for _, index in starts[1:]] + [len(text)]
     return [
-        YamlDocument(value, start, "".join(lines[start - 1 : end - 1]))
-        for value, start, end in zip(values, starts, ends, strict=True)
+        YamlDocument(value, line, text[index:end])
+        for value, (line, index), end in zip(values, starts, ends, strict=False)
         if value is not None
     ]
 
@@ -68,12 +68,12 @@ def _text(path: Path) -> str:
         raise _refused(path, data.count(b"\n", 0, error.start) + 1, "not UTF-8") from None
 
 
-def _starts(text: str, path: Path) -> list[int]:
+def _starts(text: str, path: Path) -> list[tuple[int, int]]:
     depth, starts = 0, []
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        line = event.start_mark.line + 1 if event.start_mark else 1
+        line, index = (event.start_mark.line + 1, event.start_mark.index) if event.start_mark else (1, 0)
         if isinstance(event, yaml.DocumentStartEvent):
-            starts.append(line)
+            starts.append((line, index))
         elif isinstance(event, yaml.AliasEvent):
             raise _refused(path, line, "aliases are not read")
         elif isinstance(event, yaml.CollectionStartEvent):

@@ -91,8 +91,8 @@ def rejected(file: Path, document: YamlDocument, error: Exception) -> Rejected:
     """Return the rejection of a document, at the line that the error speaks of as far as it tells."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        return Rejected(file, document.line_of(f"{first['loc'][0]}:", "wardwatch:"), f"{name}: {first['msg']}")
+        path = ["wardwatch", *map(str, first["loc"])]
+        return Rejected(file, document.line_of(f"{path[-1]}:", "wardwatch:"), f"{'.'.join(path)}: {first['msg']}")
     if isinstance(error, RuleError):
         quoted = [a or b for a, b in _QUOTED.findall(error.reason)]
         return Rejected(file, document.line_of(*quoted, "detection:"), error.reason)

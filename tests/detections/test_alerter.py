@@ -93,9 +93,11 @@ def alerter(store: Store, producer: Sent | None = None) -> Alerter:
     return Alerter(store, producer or Sent(), tenants, AlerterSettings(console_url="https://soc.example"), lambda: NOW)
 
 
-def read_event(number: int, *, user: str = "st_1", minute: float = 0.0, **more: Any) -> Event:
+def read_event(number: int, *, user: str = "st_1", minute: float = 0.0, more: Mapping[str, Any] | None = None) -> Event:
     moment = rfc3339(START + timedelta(minutes=minute))
-    return event({"event.id": f"e{number}", "@timestamp": moment, "event.action": "read", "user.id": user, **more})
+    return event(
+        {"event.id": f"e{number}", "@timestamp": moment, "event.action": "read", "user.id": user, **(more or {})}
+    )
 
 
 def record(ruleset: Ruleset, found: Event, offset: int, *, taken_ms: int | None = None) -> Record:
@@ -144,7 +146,7 @@ def test_other_groups_windows_and_tenants_are_other_alerts(store: Store, ruleset
 def test_an_alert_has_every_field_that_elastic_security_and_the_console_read(store: Store, ruleset: Ruleset) -> None:
     found = read_event(
         1,
-        **{
+        more={
             "event.category": ["database"],
             "source.ip": "10.1.1.1",
             "source.asset.criticality": "his_core",
@@ -182,8 +184,8 @@ def test_an_alert_has_every_field_that_elastic_security_and_the_console_read(sto
 def test_a_vip_or_a_life_support_device_is_at_least_p2(store: Store, ruleset: Ruleset) -> None:
     events = [
         read_event(1),
-        read_event(2, user="st_2", **{"hospital.patient.vip": True}),
-        read_event(3, user="st_3", **{"source.asset.criticality": "life_support"}),
+        read_event(2, user="st_2", more={"hospital.patient.vip": True}),
+        read_event(3, user="st_3", more={"source.asset.criticality": "life_support"}),
     ]
     handled(store, [record(ruleset, each, n) for n, each in enumerate(events)])
     levels = {own(each)["group_by"]["user.id"]: own(each)["priority"] for each in alerts(store)}
@@ -193,8 +195,8 @@ def test_a_vip_or_a_life_support_device_is_at_least_p2(store: Store, ruleset: Ru
 
 
 def test_a_late_event_counts_but_does_not_replace_the_newest(store: Store, ruleset: Ruleset) -> None:
-    newest = read_event(1, minute=30, **{"host.name": "new"})
-    late = read_event(2, minute=5, **{"host.name": "old"})
+    newest = read_event(1, minute=30, more={"host.name": "new"})
+    late = read_event(2, minute=5, more={"host.name": "old"})
     handled(store, [record(ruleset, newest, 0), record(ruleset, late, 1)])
     (alert,) = alerts(store)
     assert alert["host"] == {"name": "new"}
@@ -308,7 +310,7 @@ def test_every_stored_alert_is_announced_for_the_console(store: Store, ruleset: 
 @given(data=st.data())
 def test_any_chunking_redelivery_and_restart_gives_the_same_alerts(ruleset: Ruleset, data: st.DataObject) -> None:
     numbers = data.draw(st.lists(st.integers(0, 15), min_size=1, max_size=25))
-    events = [read_event(n, user=f"st_{n % 3}", minute=n * 9, **{"host.name": f"h{n % 5}"}) for n in numbers]
+    events = [read_event(n, user=f"st_{n % 3}", minute=n * 9, more={"host.name": f"h{n % 5}"}) for n in numbers]
     records = [record(ruleset, each, offset) for offset, each in enumerate(events)]
     with opened() as calm, opened() as rough:
         handled(calm, records)

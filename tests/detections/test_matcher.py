@@ -1,0 +1,118 @@
+"""The matcher: a batch of events in, keyed matches out, poison to the dead letters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from detections import matches
+from detections.matcher import Matcher, load_rules
+from detections.matches import FIELDS_BYTES, MatchRecord
+from detections.sigma import Ruleset
+from detections.tenants import Tenants
+from tests.detections.rules_under_test import event, load, rule_document
+from tests.detections.test_alerter import Sent
+from wardwatch.bus import Record
+from wardwatch.errors import SettingsError
+from wardwatch.event import Event
+from wardwatch.settings import MatcherSettings
+from wardwatch.worker import Rejects
+
+OWN = {"group_by": ["user.id", "device"], "window": "2h", "reason": {"en": "{user.id} on {host.name}: {gone}"}}
+
+
+@pytest.fixture(scope="module")
+def ruleset(tmp_path_factory: pytest.TempPathFactory) -> Ruleset:
+    document = rule_document({"f|contains": "bad", "known": True}, level="high", wardwatch=OWN)
+    return load(tmp_path_factory.mktemp("rules"), document)
+
+
+def enrich(event: Event) -> None:
+    event.doc["known"] = True
+
+
+def record(found: Event, *, topic: str = "events.hospital_a", value: bytes | None = None, offset: int = 0) -> Record:
+    return Record(topic, 0, offset, None, orjson.dumps(found.doc) if value is None else value, found.headers())
+
+
+def handled(ruleset: Ruleset, *records: Record) -> tuple[list[MatchRecord], Rejects, Sent]:
+    sent, rejects = Sent(), Rejects("matcher", [])
+    Matcher(ruleset, sent, enrich, Tenants(dict))(records, rejects)
+    return [matches.decode(value or b"") for _, value, _ in sent.records], rejects, sent
+
+
+def bad(**more: Any) -> Event:
+    return event({"f": "so bad", "user.id": "st_1", "host.name": "h1", **more})
+
+
+def test_an_enriched_event_that_meets_a_rule_is_one_match(ruleset: Ruleset) -> None:
+    (match,), rejects, sent = handled(ruleset, record(bad()), record(event({"f": "good"})))
+    assert len(rejects) == 0
+    assert (match.tenant, match.event_id, match.timestamp) == ("hospital_a", "e1", "2026-03-01T02:11:09.000Z")
+    assert match.group == {"user.id": "st_1", "device": ""}
+    assert match.matched == {"f": ["so bad"], "known": ["true"]}
+    assert match.fields == {"user.id": "st_1", "host.name": "h1"}
+    assert match.sentence["en"] == "st_1 on h1: –"
+    assert (match.rule.severity, match.rule.window_s) == ("high", 7200)
+    topic, _, key = sent.records[0]
+    assert (topic, key) == ("matches", match.key)
+
+
+def test_the_tenant_is_the_topics_whatever_the_record_claims(ruleset: Ruleset) -> None:
+    claimed = replace(bad(**{"organization.id": "hospital_a"}), tenant="hospital_a")
+    (match,), _, _ = handled(ruleset, record(claimed, topic="events.hospital_b"))
+    assert match.tenant == "hospital_b"
+    assert match.key.startswith("hospital_b/")
+    assert "hospital_b" in match.index
+
+
+def test_one_group_has_one_key_and_another_group_another(ruleset: Ruleset) -> None:
+    found, _, _ = handled(ruleset, record(bad()), record(bad(**{"event.id": "e2"})), record(bad(**{"user.id": "x"})))
+    assert found[0].key == found[1].key != found[2].key
+
+
+@pytest.mark.parametrize(
+    "poison", [b"", b"not json", b"[]", b'{"a":1}', b"[" * 100_000, b'{"event.id":"a","@timestamp":1}', b"\xff\xfe"]
+)
+def test_poison_is_a_dead_letter_and_the_next_event_is_matched(ruleset: Ruleset, poison: bytes) -> None:
+    found, rejects, _ = handled(ruleset, record(bad(), value=poison), record(bad(), offset=1))
+    assert len(rejects) == 1
+    assert len(found) == 1
+
+
+def test_a_match_whose_time_can_not_be_read_is_a_dead_letter(ruleset: Ruleset) -> None:
+    found, rejects, _ = handled(ruleset, record(bad(**{"@timestamp": "yesterday"})))
+    assert (len(found), len(rejects)) == (0, 1)
+
+
+def test_a_match_stays_small_however_large_its_event(ruleset: Ruleset) -> None:
+    many = {f"process.field{number}": "x" * 1000 for number in range(200)}
+    found, _, sent = handled(ruleset, record(bad(f="bad" * 100_000, **many)))
+    assert len(orjson.dumps(found[0].fields)) <= FIELDS_BYTES
+    assert len(sent.records[0][1] or b"") < 12_000
+
+
+def test_a_sentence_shows_control_characters_instead_of_obeying_them(ruleset: Ruleset) -> None:
+    (match,), _, _ = handled(ruleset, record(bad(**{"user.id": "a\x1b[2J\u202eb"})))
+    assert match.sentence["en"].startswith("a\\x1b[2J\\u202eb")
+
+
+def test_placeholders_of_a_hostile_value_are_not_filled_again(ruleset: Ruleset) -> None:
+    (match,), _, _ = handled(ruleset, record(bad(**{"user.id": "{host.name}{0.__class__}"})))
+    assert match.sentence["en"] == "{host.name}{0.__class__} on h1: –"
+
+
+def test_a_rule_folder_that_is_not_there_is_refused_at_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"matcher\.rules"):
+        load_rules(MatcherSettings(rules=(tmp_path / "missing",)))
+
+
+def test_rejected_rules_are_logged_and_the_rest_is_in_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(tmp_path, rule_document({"f": 1}), "a: [")
+    ruleset = load_rules(MatcherSettings(rules=(tmp_path,), shipped_rules=False))
+    assert (len(ruleset.rules), len(ruleset.rejected)) == (1, 1)
+    assert "rule1.yml" in capsys.readouterr().out
