@@ -14,11 +14,11 @@ from datetime import datetime, tzinfo
 from xml.etree.ElementTree import Element
 
 from ingest import syslog
+from ingest.address import address
 from ingest.parsers import Parsed, Parser, Record, Site
 from ingest.parsers.audit_query import query_facts
 from ingest.parsers.audit_xml import read_xml
 from ingest.parsers.dicom_codes import BY_ACTION_CODE, EVENT_TYPES, EVENTS, OUTCOMES, OVERRIDES, SENSITIVITY, Meaning
-from ingest.parsers.networks import address
 from ingest.scrub import Action
 from wardwatch.errors import ParseError
 from wardwatch.event import ECS_VERSION, Document, LogSource, rfc3339

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 
+from ingest.address import address
 from ingest.parsers import Parsed, Parser, Record, Site
-from ingest.parsers.networks import address
 from ingest.scrub import Action
 from wardwatch.errors import ParseError
 from wardwatch.event import ECS_VERSION, Document, LogSource, rfc3339
