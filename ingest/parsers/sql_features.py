@@ -26,7 +26,50 @@ _INTO_FILE = re.compile(
 _DUMP = re.compile(r"select sql_no_cache \* from ", re.I)
 _VERB = re.compile(r"[\s(]*([a-z]{2,20})", re.I)
 _VERBS = frozenset(
-    ["alter", "analyze", "begin", "call", "change", "commit", "create", "deallocate", "delete", "describe", "do", "drop", "execute", "explain", "flush", "grant", "handler", "insert", "install", "kill", "load", "lock", "optimize", "prepare", "rename", "repair", "replace", "reset", "revoke", "rollback", "savepoint", "select", "set", "show", "start", "stop", "truncate", "uninstall", "unlock", "update", "use", "xa"]
+    [
+        "alter",
+        "analyze",
+        "begin",
+        "call",
+        "change",
+        "commit",
+        "create",
+        "deallocate",
+        "delete",
+        "describe",
+        "do",
+        "drop",
+        "execute",
+        "explain",
+        "flush",
+        "grant",
+        "handler",
+        "insert",
+        "install",
+        "kill",
+        "load",
+        "lock",
+        "optimize",
+        "prepare",
+        "rename",
+        "repair",
+        "replace",
+        "reset",
+        "revoke",
+        "rollback",
+        "savepoint",
+        "select",
+        "set",
+        "show",
+        "start",
+        "stop",
+        "truncate",
+        "uninstall",
+        "unlock",
+        "update",
+        "use",
+        "xa",
+    ]
 )
 _SYNONYMS = {"with": "select", "table": "select", "values": "select", "desc": "describe"}
 
