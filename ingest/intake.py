@@ -96,7 +96,7 @@ class Intake:
             return [self._dead(source, record, error)]
         except Exception as error:
             # a parser's own mistake must not stop its source: the record is kept, counted and shown
-            log.exception("parser_failed", source=source.name)
+            log.error("parser_failed", source=source.name, error=type(error).__name__)  # its text may quote the record
             return [self._dead(source, record, ParseError(f"{type(error).__name__} in the parser", step="parse"))]
 
     def events(self, source: Source, record: Record) -> list[Event]:

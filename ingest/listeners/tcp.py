@@ -123,12 +123,13 @@ class TcpListener:
         framing = self._framing()
         progress = time.monotonic()
         while not self._closing.is_set():
+            begun = framing.pending
+            if time.monotonic() - progress > (FRAME_S if begun else IDLE_S):
+                self._give_up(begun, peer)
+                return
             try:
                 data = connection.recv(_READ_BYTES)
             except TimeoutError:
-                if time.monotonic() - progress > (FRAME_S if framing.pending else IDLE_S):
-                    self._give_up(framing, peer)
-                    return
                 continue
             frames, refused = _cut(framing, data)
             if frames and not self._take(connection, peer, frames):
@@ -138,7 +139,7 @@ class TcpListener:
             if refused or not data:
                 _part(connection)
                 return
-            if frames or not framing.pending:
+            if frames or not begun:
                 progress = time.monotonic()
 
     def _take(self, connection: socket.socket, peer: str, frames: Sequence[bytes]) -> bool:
@@ -150,9 +151,9 @@ class TcpListener:
             connection.settimeout(_TICK_S)
         return answer is not None
 
-    def _give_up(self, framing: Framing, peer: str) -> None:
-        if framing.pending:
-            self._refuse(FrameError(f"half a frame after {FRAME_S:.0f} s", framing.pending, []), peer)
+    def _give_up(self, begun: bytes, peer: str) -> None:
+        if begun:
+            self._refuse(FrameError(f"half a frame after {FRAME_S:.0f} s", begun, []), peer)
 
     def _refuse(self, error: FrameError, peer: str) -> None:
         self._counts["refused_frames"] += 1
