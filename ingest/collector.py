@@ -1,0 +1,187 @@
+"""The collector of one site: listeners → parser → scrub → spool → bus."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import wardwatch
+from ingest import parsers
+from ingest.forwarder import Forwarder
+from ingest.heartbeat import Heartbeat
+from ingest.intake import Intake, LastSeen, Source, source_of
+from ingest.listeners import Listener
+from ingest.listeners.file import FileListener
+from ingest.listeners.http import HttpListener
+from ingest.listeners.mllp import mllp_listener
+from ingest.listeners.tcp import TcpListener
+from ingest.listeners.udp import UdpListener
+from ingest.parsers import Parser
+from ingest.quarantine import Quarantine
+from ingest.spool import KINDS, Spool
+from ingest.vault import open_tokens
+from wardwatch.bus import Bus, open_bus
+from wardwatch.errors import SettingsError
+from wardwatch.event import rfc3339
+from wardwatch.settings import Settings
+from wardwatch.stage import Runtime
+
+REPORT_S = 0.2
+
+
+@dataclass
+class Collector:
+    """One running collector and what it shows of itself."""
+
+    tenant: str
+    intake: Intake
+    sources: Sequence[Source]
+    listeners: Sequence[Listener]
+    runtime: Runtime
+    listening: list[Listener] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Open every listener; raises SettingsError, and then none stays open."""
+        try:
+            for listener in self.listeners:
+                listener.start()
+                self.listening.append(listener)
+        except SettingsError:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Close the listeners; what they had taken is in the spool."""
+        for listener in self.listening:
+            listener.stop()
+        self.listening.clear()
+
+    def report(self) -> None:
+        """Show listeners and spool in /health."""
+        for listener in self.listening:
+            self.runtime.report(listener.name, ok=True, message=listener.address, **listener.state())
+        spool = self.intake.spool
+        damage = f"{spool.lost} entries were lost to corruption" if spool.lost else ""
+        details = {"waiting": spool.waiting, "bytes": spool.size_bytes, "sources": self.counters()}
+        quarantine = {"quarantine_dropped": self.intake.quarantine.dropped, "torn_bytes": spool.torn_bytes}
+        self.runtime.report("spool", ok=not spool.lost, message=damage, **details, **quarantine)
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Return the counters of every configured source."""
+        nothing: dict[str, int] = dict.fromkeys(("accepted", *KINDS), 0)
+        return {source.name: dict(nothing) for source in self.sources} | self.intake.spool.counters()
+
+    def heartbeat(self) -> dict[str, Any]:
+        """Return the state that is sent on the heartbeats topic."""
+        counters = self.counters()
+        return {
+            "tenant": self.tenant,
+            "instance": self.runtime.instance,
+            "at": rfc3339(datetime.now(UTC)),
+            "started": rfc3339(self.runtime.started),
+            "version": wardwatch.__version__,
+            "spool": {"waiting": self.intake.spool.waiting, "bytes": self.intake.spool.size_bytes},
+            "sources": {source.name: {**counters[source.name], **self._seen(source)} for source in self.sources},
+        }
+
+    def _seen(self, source: Source) -> dict[str, str | None]:
+        last = asdict(self.intake.last.get(source.name, LastSeen()))
+        listen = source.settings.listen or source.settings.path
+        return {f"last_{name}": at for name, at in last.items()} | {
+            "transport": source.settings.transport,
+            "listen": listen,
+        }
+
+
+def run(settings: Settings, runtime: Runtime, parser: Callable[[str], Parser] = parsers.parser) -> None:
+    """Collect until ``runtime.stopping``, then drain; raises SettingsError."""
+    sources = [source_of(source, settings.collector, parser) for source in settings.collector.sources]
+    if not settings.collector.tenant or not sources:
+        remedy = "set collector.tenant and at least one [[collector.sources]]; see docs/operator/settings.md"
+        raise SettingsError("a collector needs a tenant and sources", step="collector", remedy=remedy)
+    with ExitStack() as stack:
+        folder = stack.enter_context(own_folder(settings))
+        intake = stack.enter_context(open_intake(settings, folder))
+        bus = open_bus(settings.bus_url)
+        stack.callback(bus.close)
+        listeners = open_listeners(sources, intake, folder)
+        collect(Collector(settings.collector.tenant, intake, sources, listeners, runtime), bus, settings)
+
+
+def collect(collector: Collector, bus: Bus, settings: Settings) -> None:
+    """Run listeners, forwarder and heartbeat; on stop close them in the order of the events' way."""
+    runtime = collector.runtime
+    collector.start()
+    collector.report()
+    forwarder = Forwarder(collector.tenant, collector.intake.spool, bus, runtime)
+    forwarder.start()
+    heartbeat = Heartbeat(collector.tenant, bus, settings.collector.heartbeat_s, collector.heartbeat)
+    heartbeat.start()
+    while not runtime.stopping.wait(REPORT_S):
+        collector.report()
+    collector.stop()
+    forwarder.finish()
+    heartbeat.finish()
+
+
+def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> list[Listener]:
+    """Return a listener for each source, one for all HTTP sources of an address; raises SettingsError."""
+    listeners: list[Listener] = []
+    http: dict[str, list[Source]] = {}
+    for source in sources:
+        match source.settings.transport:
+            case "udp":
+                listeners.append(UdpListener(source, intake))
+            case "tcp" | "tls":
+                listeners.append(TcpListener(source, intake))
+            case "mllp":
+                listeners.append(mllp_listener(source, intake))
+            case "file":
+                listeners.append(FileListener(source, intake, folder))
+            case "http":
+                http.setdefault(source.settings.listen, []).append(source)
+    return [*listeners, *(HttpListener(group, intake) for group in http.values())]
+
+
+def site_folder(settings: Settings) -> Path:
+    """Return the folder of the collector's own state."""
+    return settings.data_dir / "collector" / settings.collector.tenant
+
+
+@contextmanager
+def own_folder(settings: Settings) -> Iterator[Path]:
+    """Hold the folder for this process alone; raises SettingsError when another collector has it."""
+    folder = site_folder(settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        remedy = "set data_dir to a folder that the collector may write"
+        raise SettingsError(f"{folder}: {error.strerror}", step="collector", remedy=remedy) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    except BlockingIOError:
+        remedy = "stop the other one, or give this one its own data_dir"
+        raise SettingsError(f"another collector works in {folder}", step="collector", remedy=remedy) from None
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def open_intake(settings: Settings, folder: Path) -> Iterator[Intake]:
+    """Open spool, quarantine and tokens in the folder; raises SettingsError."""
+    tokens = open_tokens(settings.collector, folder)
+    quarantine = Quarantine(folder / "quarantine.sqlite")
+    spool = Spool(folder / "spool", settings.collector.spool_bytes)
+    try:
+        yield Intake(settings.collector.tenant, spool, quarantine, tokens)
+    finally:
+        spool.close()
+        quarantine.close()

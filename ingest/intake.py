@@ -1,0 +1,142 @@
+"""The intake: records become scrubbed events in the spool; it returns when they are safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from ingest import parsers
+from ingest.parsers import Parsed, Parser, Record, Site
+from ingest.quarantine import Quarantine
+from ingest.scrub import Tokens, scrub
+from ingest.spool import Entry, Kind, Spool
+from wardwatch import topics
+from wardwatch.errors import ParseError, RecordError, SettingsError, Unavailable
+from wardwatch.event import ECS_VERSION, Event, encode, event_id, rfc3339
+from wardwatch.settings import CollectorSettings, SourceSettings
+from wardwatch.stage import EVENTS
+from wardwatch.worker import dead_letter
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One configured source: how it arrives (``settings``), who reads it, and what its site is like."""
+
+    settings: SourceSettings
+    parser: Parser
+    site: Site
+
+    @property
+    def name(self) -> str:
+        """The stable name, which is the parser's."""
+        return self.parser.name
+
+
+def source_of(
+    settings: SourceSettings, collector: CollectorSettings, parser: Callable[[str], Parser] = parsers.parser
+) -> Source:
+    """Return a source as configured; raises SettingsError for an unknown parser or zone."""
+    try:
+        zone = ZoneInfo(settings.zone or collector.zone)
+        return Source(settings, parser(settings.parser), Site(zone, settings.charset or "utf-8"))
+    except (KeyError, ValueError) as error:
+        remedy = f"parser is one of {', '.join(parsers.PARSERS)}; zone is an IANA name"
+        raise SettingsError(f"unknown: {error}", step="collector", record=settings.parser, remedy=remedy) from None
+
+
+@dataclass
+class LastSeen:
+    """When a source last sent (``event``: as it was written; ``record``: as it arrived), RFC 3339."""
+
+    event: str | None = None
+    record: str | None = None
+
+
+@dataclass
+class Intake:
+    """Safe for many threads: the spool groups their waits for the disk."""
+
+    tenant: str
+    spool: Spool
+    quarantine: Quarantine
+    tokens: Tokens
+    last: dict[str, LastSeen] = field(default_factory=dict)
+
+    def accept(self, source: Source, records: Sequence[Record]) -> list[Kind]:
+        """Return, in order, what became of the records, when all of them are durable.
+
+        Raises SpoolFull (or Unavailable of the token vault): then none was accepted, and all may be sent again.
+        """
+        found = [self._entries(source, record) for record in records]
+        self.tokens.commit()
+        self.spool.append([entry for entries in found for entry in entries])
+        self._count(source, found)
+        return [entries[0].kind for entries in found]
+
+    def refuse(self, source: Source, record: Record, reason: str) -> None:
+        """Dead-letter what a transport could not cut into records; raises SpoolFull."""
+        entry = self._dead(source, record, ParseError(reason, step=source.settings.transport))
+        self.spool.append([entry])
+        self._count(source, [[entry]])
+
+    def _entries(self, source: Source, record: Record) -> list[Entry]:
+        if not record.data.strip():
+            return [Entry("filtered", source.name)]  # a keep-alive
+        try:
+            return [self._forward(event) for event in self.events(source, record)]
+        except Unavailable:
+            raise
+        except RecordError as error:
+            return [self._dead(source, record, error)]
+        except Exception as error:
+            # a parser's own mistake must not stop its source: the record is kept, counted and shown
+            log.error("parser_failed", source=source.name, error=type(error).__name__)  # its text may quote the record
+            return [self._dead(source, record, ParseError(f"{type(error).__name__} in the parser", step="parse"))]
+
+    def events(self, source: Source, record: Record) -> list[Event]:
+        """Return the scrubbed events of one record; raises RecordError."""
+        found = source.parser.parse(record, source.site)
+        if not found:
+            raise ParseError("no event in the record", step="parse")
+        identity = (record.position,) if record.position else (record.peer, record.data)
+        several = len(found) > 1
+        return [
+            self._event(source, record, item, (*identity, str(index)) if several else identity)
+            for index, item in enumerate(found)
+        ]
+
+    def _event(self, source: Source, record: Record, item: Parsed, identity: tuple[str | bytes, ...]) -> Event:
+        doc = scrub(item.doc, source.parser.policy, self.tokens)
+        doc["event.id"] = event_id(self.tenant, source.name, *identity)
+        doc["event.created"] = rfc3339(record.received)
+        doc["organization.id"] = self.tenant
+        doc["ecs.version"] = ECS_VERSION
+        if record.peer:
+            doc["log.source.address"] = record.peer
+        position = record.position or f"{source.settings.transport}:{record.peer}"
+        return Event(doc, self.tenant, source.name, item.logsource, position[:500], record.received)
+
+    def _forward(self, event: Event) -> Entry:
+        self.last.setdefault(event.source, LastSeen()).event = str(event.doc.get("@timestamp"))
+        topic = topics.events(self.tenant).name
+        return Entry("forwarded", event.source, topic, encode(event.doc), event.id, event.headers())
+
+    def _dead(self, source: Source, record: Record, error: RecordError) -> Entry:
+        position = self.quarantine.put(source.name, record)
+        reason = error.reason.encode("utf-8", "replace").decode()
+        letter = dead_letter(
+            self.tenant, source=source.name, position=position, step=error.step, reason=reason, stage="collector"
+        )
+        return Entry("dead_lettered", source.name, topics.deadletter(self.tenant).name, letter, position)
+
+    def _count(self, source: Source, found: Sequence[Sequence[Entry]]) -> None:
+        self.last.setdefault(source.name, LastSeen()).record = rfc3339(datetime.now(UTC))
+        for entry in (entry for entries in found for entry in entries):
+            EVENTS.labels("collector", self.tenant, source.name, "accepted").inc()
+            EVENTS.labels("collector", self.tenant, source.name, entry.kind).inc()
