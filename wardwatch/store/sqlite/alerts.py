@@ -1,0 +1,187 @@
+"""Alerts in SQLite: detection's document and the workflow in columns of their own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+
+from wardwatch.alert import new_workflow, parse_alert_id
+from wardwatch.errors import Conflict, NotFound, RecordError
+from wardwatch.event import encode
+from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored
+from wardwatch.store.cursor import decode_cursor, next_page, page_size
+from wardwatch.store.documents import (
+    AlertKeys,
+    alert_keys,
+    check_workflow,
+    detection_part,
+    severity_name,
+    severity_numbers,
+    unix_ms,
+    visible,
+)
+from wardwatch.store.sqlite.database import Database, match, words
+
+_ORDER = {"newest": "created DESC, id", "priority": "priority DESC, created, id"}
+_BEYOND = {
+    "newest": "(-created, id) > (-?, ?)",
+    "priority": "(-priority, created, id) > (-?, ?, ?)",
+}
+_KEY: dict[str, dict[str, type]] = {
+    "newest": {"created": int, "id": str},
+    "priority": {"priority": float, "created": int, "id": str},
+}
+
+
+class SqliteAlerts:
+    """Alerts of all tenants; a version is a counter."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def write(self, writes: Sequence[AlertWrite]) -> list[Result]:
+        """Write detection's part of the alerts in one transaction."""
+        with self._database.write() as connection:
+            return [_write(connection, write) for write in writes]
+
+    def get(self, scope: Scope, ids: Iterable[str]) -> dict[str, Stored]:
+        """Return the alerts that exist and are in scope."""
+        rows = self._database.read(
+            "SELECT * FROM alerts WHERE id IN (SELECT value FROM json_each(?))", (_json_list(ids),)
+        )
+        return {row["id"]: _stored(row) for row in rows if scope.allows(row["tenant"])}
+
+    def search(
+        self, scope: Scope, query: AlertQuery, *, sort: AlertSort = "newest", after: str | None = None, limit: int = 50
+    ) -> Page:
+        """Return a page of alerts by key."""
+        where, values = _where(scope, query)
+        key = decode_cursor(after, tuple(_KEY[sort].values())) if after is not None else []
+        beyond = f" AND {_BEYOND[sort]}" if key else ""
+        size = page_size(limit)
+        total = self._database.read(f"SELECT count(*) FROM alerts WHERE {where}", values)[0][0]  # noqa: S608
+        rows = self._database.read(
+            f"SELECT * FROM alerts WHERE {where}{beyond} ORDER BY {_ORDER[sort]} LIMIT ?",  # noqa: S608
+            [*values, *key, size + 1],
+        )
+        return Page([_stored(row) for row in rows[:size]], total, next_page(rows, size, tuple(_KEY[sort])))
+
+    def count(
+        self, scope: Scope, query: AlertQuery, by: Literal["severity", "status", "tenant", "rule", "verdict"]
+    ) -> dict[str, int]:
+        """Return how many alerts match, by the values of one field; alerts without a value are not counted."""
+        where, values = _where(scope, query)
+        rows = self._database.read(
+            f"SELECT {by}, count(*) FROM alerts WHERE {where} AND {by} IS NOT NULL GROUP BY 1",  # noqa: S608
+            values,
+        )
+        return {severity_name(row[0]) if by == "severity" else row[0]: row[1] for row in rows}
+
+    def workflow(self, scope: Scope, identifier: str, changes: Mapping[str, Any], *, version: str) -> Stored:
+        """Change workflow fields of an alert that nobody changed since ``version`` was read."""
+        check_workflow(changes)
+        scope.check(parse_alert_id(identifier)[0], f"alert {identifier!r}")
+        with self._database.write() as connection:
+            row = _row(connection, identifier)
+            if row is None:
+                raise NotFound(f"no alert {identifier!r}", step="store")
+            if str(row["version"]) != version:
+                raise Conflict(f"alert {identifier} was changed meanwhile", step="store")
+            merged = {**orjson.loads(row["workflow"]), **changes}
+            workflow = encode({name: value for name, value in merged.items() if value is not None}).decode()
+            connection.execute(
+                "UPDATE alerts SET workflow = ?, version = version + 1 WHERE seq = ?", (workflow, row["seq"])
+            )
+            return _stored(_row(connection, identifier) or row)
+
+    def expire(self, tenant: str, before: datetime) -> int:
+        """Delete whole months before the moment."""
+        old = "SELECT seq FROM alerts WHERE tenant = ? AND month < ?"
+        values = (tenant, f"{before.astimezone(UTC):%Y%m}")
+        with self._database.write() as connection:
+            connection.execute(f"DELETE FROM alert_entities WHERE seq IN ({old})", values)  # noqa: S608
+            connection.execute(f"DELETE FROM alert_text WHERE rowid IN ({old})", values)  # noqa: S608
+            return connection.execute(f"DELETE FROM alerts WHERE seq IN ({old})", values).rowcount  # noqa: S608
+
+
+def _json_list(values: Iterable[str]) -> str:
+    return orjson.dumps(list(values)).decode()
+
+
+def _row(connection: sqlite3.Connection, identifier: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute("SELECT * FROM alerts WHERE id = ?", (identifier,)).fetchone()
+    return row
+
+
+def _stored(row: sqlite3.Row) -> Stored:
+    doc = orjson.loads(row["doc"])
+    doc.setdefault("wardwatch", {}).setdefault("alert", {}).update(orjson.loads(row["workflow"]))
+    return Stored(doc, str(row["version"]))
+
+
+def _write(connection: sqlite3.Connection, write: AlertWrite) -> Result:
+    try:
+        keys, doc = alert_keys(write), encode(detection_part(write.doc))
+    except RecordError as error:
+        return Result(Outcome.REJECTED, error.reason)
+    before = _row(connection, write.id)
+    if (str(before["version"]) if before else None) != write.version:
+        return Result(Outcome.CONFLICT)
+    columns = (keys.created_ms, keys.priority, keys.severity, keys.rule, doc)
+    if before is None:
+        seq = _insert(connection, write.id, columns)
+    else:
+        seq = before["seq"]
+        connection.execute(
+            "UPDATE alerts SET version = version + 1, created = ?, priority = ?, severity = ?, rule = ?, doc = ?"
+            " WHERE seq = ?",
+            (*columns, seq),
+        )
+    _index(connection, seq, keys)
+    return Result(Outcome.STORED)
+
+
+def _insert(connection: sqlite3.Connection, identifier: str, columns: tuple[object, ...]) -> int | None:
+    return connection.execute(
+        "INSERT INTO alerts (id, tenant, month, version, created, priority, severity, rule, doc, workflow)"
+        " VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
+        (identifier, *parse_alert_id(identifier), *columns, orjson.dumps(new_workflow()).decode()),
+    ).lastrowid
+
+
+def _index(connection: sqlite3.Connection, seq: int | None, keys: AlertKeys) -> None:
+    connection.execute("DELETE FROM alert_entities WHERE seq = ?", (seq,))
+    connection.executemany(
+        "INSERT INTO alert_entities (value, seq) VALUES (?, ?)", [(value, seq) for value in keys.entities]
+    )
+    connection.execute("INSERT OR REPLACE INTO alert_text (rowid, text) VALUES (?, ?)", (seq, words(keys.text)))
+
+
+def _where(scope: Scope, query: AlertQuery) -> tuple[str, list[Any]]:
+    parts: list[tuple[str, list[Any]]] = [("1", [])]
+    one_of: list[tuple[str, Iterable[Any] | None]] = [
+        ("tenant", visible(scope, query.tenants)),
+        ("status", query.statuses or None),
+        ("severity", severity_numbers(query.severities) or None),
+        ("verdict", query.verdicts or None),
+        ("rule", query.rules or None),
+    ]
+    for column, values in one_of:
+        if values is not None:
+            chosen = list(values)
+            parts.append((f"{column} IN ({', '.join('?' * len(chosen))})", chosen))
+    if query.assignee is not None:
+        parts.append(("coalesce(assignee, '') = ?", [query.assignee]))
+    if query.entity:
+        parts.append(("seq IN (SELECT seq FROM alert_entities WHERE value = ?)", [query.entity]))
+    if query.text.strip():
+        parts.append(("seq IN (SELECT rowid FROM alert_text WHERE alert_text MATCH ?)", [match(query.text)]))
+    if query.created_from:
+        parts.append(("created >= ?", [unix_ms(query.created_from)]))
+    if query.created_to:
+        parts.append(("created < ?", [unix_ms(query.created_to)]))
+    return " AND ".join(part for part, _ in parts), [value for _, values in parts for value in values]

@@ -1,0 +1,153 @@
+"""The SQLite file: schema, transactions and the words of its full-text index."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from wardwatch.errors import RecordError, SettingsError, StoreUnavailable
+from wardwatch.store.documents import terms, texts
+
+BUSY_S = 5.0
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE alerts (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, month TEXT NOT NULL,
+    version INTEGER NOT NULL, created INTEGER NOT NULL, priority REAL NOT NULL, severity INTEGER NOT NULL,
+    rule TEXT NOT NULL, doc BLOB NOT NULL, workflow TEXT NOT NULL,
+    status TEXT AS (json_extract(workflow, '$.status')) STORED,
+    verdict TEXT AS (json_extract(workflow, '$.verdict')) STORED,
+    assignee TEXT AS (json_extract(workflow, '$.assignee')) STORED
+);
+CREATE INDEX alerts_newest ON alerts (created, id);
+CREATE INDEX alerts_priority ON alerts (priority DESC, created, id);
+CREATE INDEX alerts_open ON alerts (status, tenant);
+CREATE INDEX alerts_month ON alerts (tenant, month);
+CREATE TABLE alert_entities (value TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (value, seq)) WITHOUT ROWID;
+CREATE INDEX alert_entities_seq ON alert_entities (seq);
+CREATE VIRTUAL TABLE alert_text USING fts5 (text, tokenize = "unicode61 remove_diacritics 0");
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY, tenant TEXT NOT NULL, id TEXT NOT NULL, day TEXT NOT NULL, at INTEGER NOT NULL,
+    doc BLOB NOT NULL, UNIQUE (tenant, id)
+);
+CREATE INDEX events_newest ON events (tenant, at, id);
+CREATE INDEX events_day ON events (tenant, day);
+CREATE VIRTUAL TABLE event_text USING fts5 (text, tokenize = "unicode61 remove_diacritics 0");
+CREATE TABLE documents (
+    collection TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL, tenant TEXT,
+    doc BLOB NOT NULL, PRIMARY KEY (collection, id)
+);
+CREATE INDEX documents_newest ON documents (collection, at, id);
+"""
+
+_HAN = re.compile(r"([\u2e80-\u2fff\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
+
+
+class Database:
+    """One connection to the file, opened at first use and shared by threads one after the other.
+
+    Several processes may hold one file (write-ahead log). A commit is on disk when it returns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Run one transaction; raises StoreUnavailable when the file is locked for BUSY_S or can't be written."""
+        with self._lock, self._available():
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def read(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Return the rows of one query; raises StoreUnavailable."""
+        with self._lock, self._available():
+            return self._open().execute(statement, values).fetchall()
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _available(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+            raise
+        except UnicodeEncodeError:
+            raise RecordError("text that is not Unicode", step="store") from None
+        except sqlite3.DatabaseError as error:  # locked, full, unreadable, no database
+            raise StoreUnavailable(f"{self.path}: {error}", step="store") from None
+        except OSError as error:
+            raise StoreUnavailable(f"{self.path}: {error.strerror}", step="store") from None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        connection.create_function("holds", 3, _holds, deterministic=True)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        if _schema_version(connection) == 0:
+            connection.execute("BEGIN IMMEDIATE")
+            if _schema_version(connection) == 0:  # another process may have been first
+                for statement in _SCHEMA.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute("COMMIT")
+        if (found := _schema_version(connection)) != SCHEMA_VERSION:
+            raise SettingsError(
+                f"{self.path} has schema {found}, this version reads {SCHEMA_VERSION}",
+                step="store",
+                remedy="run the version that wrote it, or name another file",
+            )
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _holds(doc: bytes, name: str, value: str) -> bool:
+    return value in texts(orjson.loads(doc).get(name))
+
+
+def words(text: str) -> str:
+    """Return text as the full-text index reads it: each Han character a word of its own, as Elasticsearch's standard
+    analyser has it, so that a Chinese word of any length is found as a phrase."""
+    return _HAN.sub(r" \1 ", text.replace("\0", " "))
+
+
+def match(text: str) -> str:
+    """Return the FTS5 query for a search, every term a quoted phrase; without terms it finds nothing."""
+    phrases = ['"' + words(term).replace('"', " ") + '"' for term in terms(text)]
+    return " AND ".join(phrases) or '""'
