@@ -21,6 +21,7 @@ from wardwatch.errors import SettingsError
 from wardwatch.topics import TENANT
 
 PREFIX = "WARDWATCH_"
+_NOT_SETTINGS = ("WARDWATCH_CONFIG", "WARDWATCH_SECRETS", "WARDWATCH_TEST_")
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -160,7 +161,9 @@ def load(config: Path | None = None) -> Settings:
     values = _read(named) if named else {}
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for variable in sorted(os.environ):
-        own = variable.startswith(PREFIX) and not variable.startswith((PREFIX + "TEST_", PREFIX + "CONFIG", PREFIX + "SECRETS"))
+        own = variable.startswith(PREFIX) and not variable.startswith(
+            (PREFIX + "TEST_", PREFIX + "CONFIG", PREFIX + "SECRETS")
+        )
         if own and variable.split("__")[0] not in known:
             raise SettingsError(
                 f"{variable} is no setting", step="settings", remedy="docs/operator/settings.md lists them"
