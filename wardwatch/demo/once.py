@@ -42,12 +42,13 @@ class SourceCount:
 
 @dataclass(frozen=True, slots=True)
 class RuleCount:
-    """The alerts of one rule in one hospital."""
+    """The alerts of one rule in one hospital: ``matches`` are the counts of the alerts, in the order of ``ids``."""
 
     tenant: str
     rule: str
     expected: int
     ids: list[str]
+    matches: list[int]
 
 
 @dataclass
@@ -206,7 +207,7 @@ def _count(stand: Stand, days: dict[str, list[Step]]) -> list[SourceCount]:
 
 def _read_store(report: Report, stand: Stand, on_day: date) -> None:
     store = open_store(stand.settings.store_url)
-    ids: dict[tuple[str, str], list[str]] = defaultdict(list)
+    found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     scope = Scope("demo", frozenset(site.hospital.tenant for site in stand.sites))
     after: str | None = None
     while True:
@@ -214,11 +215,14 @@ def _read_store(report: Report, stand: Stand, on_day: date) -> None:
         for stored in page.items:
             alert = stored.doc["wardwatch"]["alert"]
             if _of_day(alert["first_seen"], on_day, stand.sites[0].hospital):
-                ids[stored.doc["organization"]["id"], stored.doc["rule"]["id"]].append(stored.doc["event"]["id"])
+                key = stored.doc["organization"]["id"], stored.doc["rule"]["id"]
+                found[key][stored.doc["event"]["id"]] = alert["count"]
         after = page.after
         if after is None:
             break
-    report.alerts = [RuleCount(*key, EXPECTED.get(key, 0), sorted(ids[key])) for key in sorted({*ids, *EXPECTED})]
+    for key in sorted({*found, *EXPECTED}):
+        ids = sorted(found[key])
+        report.alerts.append(RuleCount(*key, EXPECTED.get(key, 0), ids, [found[key][name] for name in ids]))
     report.archived = {site.hospital.tenant: store.events.count(site.hospital.tenant) for site in stand.sites}
     store.close()
 
