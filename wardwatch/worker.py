@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -121,22 +122,25 @@ def prepare(
 def work(runtime: Runtime, bus: Bus, consumer: Consumer, handle: Handle, *, max_records: int = 500) -> None:
     """Run the loop until ``runtime.stopping``: at least once, offsets committed after the sinks answered."""
     producer = bus.producer()
-    wait_s = _FIRST_WAIT_S
+    wait_s, failing = _FIRST_WAIT_S, "bus"
     while not runtime.stopping.is_set():
         try:
+            if failing:
+                consumer.rewind()
             records = consumer.poll(max_records=max_records)
-            runtime.report("bus", ok=True, message=bus.url)
             if records:
                 _process(runtime, producer, consumer, handle, records)
-            wait_s = _FIRST_WAIT_S
+            if failing:
+                runtime.report(failing, ok=True)
+            wait_s, failing = _FIRST_WAIT_S, ""
         except Unavailable as error:
-            part = "store" if isinstance(error, StoreUnavailable) else "bus"
-            runtime.report(part, ok=False, message=str(error))
+            failing = "store" if isinstance(error, StoreUnavailable) else "bus"
+            runtime.report(failing, ok=False, message=str(error))
             runtime.stopping.wait(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 jitter, not a secret
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
-            consumer.rewind()
     producer.close()
-    consumer.close()
+    with suppress(Unavailable):  # a group that can't be left now notices by itself
+        consumer.close()
 
 
 def _process(
