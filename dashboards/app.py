@@ -55,7 +55,7 @@ def run(settings: Settings, runtime: Runtime) -> None:
     bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
     tables = Tables(bus)
     console = Console(settings.console, store, Hospitals(lambda: tables.rows("tenants", "")))
-    server = _server(create(console), settings.console.listen)
+    server = server_of(create(console), settings.console.listen)
     threads = [
         threading.Thread(target=server.run, name="http"),
         threading.Thread(target=follow, args=(bus, console.feed, runtime), name="feed"),
@@ -90,7 +90,8 @@ def _watch(store: Store, server: uvicorn.Server, http: threading.Thread, runtime
         runtime.report("listener", ok=server.started)
 
 
-def _server(app: FastAPI, listen: str) -> uvicorn.Server:
+def server_of(app: FastAPI, listen: str) -> uvicorn.Server:
+    """Return the server of an application; raises SettingsError unless ``listen`` is host:port."""
     address = urlsplit(f"//{listen}")
     if not address.hostname or address.port is None:
         raise SettingsError(f"console.listen = {listen!r} is not host:port", step="console")
