@@ -1,0 +1,109 @@
+"""Alerts and their workflow."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from dashboards import queue, workflow
+from dashboards.pages.queue import Chosen
+from dashboards.visitor import Signed, TheConsole
+from dashboards.workflow import Done, state_of
+from wardwatch.alert import Verdict
+from wardwatch.store import Stored
+
+router = APIRouter(prefix="/alerts", tags=["alerts"])
+
+
+class Alert(BaseModel):
+    """An alert document and the state that a change of it names."""
+
+    document: dict[str, Any]
+    state: str
+
+
+class AlertList(BaseModel):
+    """One page; ``after`` is the parameter of the next one, null at the end."""
+
+    total: int
+    after: str | None
+    alerts: list[Alert]
+
+
+class Changed(BaseModel):
+    """A changed alert; ``audit_id`` undoes the change."""
+
+    alert: Alert
+    audit_id: str
+
+
+class Decision(BaseModel):
+    """The state that the change was decided on."""
+
+    state: Annotated[str, Field(max_length=64)]
+
+
+class Closing(Decision):
+    """A verdict; a true positive needs a note."""
+
+    verdict: Verdict
+    note: Annotated[str, Field(max_length=workflow.NOTE_CHARACTERS)] = ""
+
+
+class Undoing(BaseModel):
+    """One's own change to take back."""
+
+    audit_id: Annotated[str, Field(max_length=64)]
+
+
+@router.get("")
+def alerts(console: TheConsole, seen: Signed, filters: Chosen) -> AlertList:
+    """List alerts by the queue's filters, 50 at a time; pass ``after`` for the next page."""
+    page = queue.page(console.store, seen.person, filters)
+    return AlertList(total=page.total, after=page.after, alerts=[_alert(item) for item in page.items])
+
+
+@router.get("/counts")
+def counts(console: TheConsole, seen: Signed, tenant: str = "") -> dict[str, int]:
+    """Count open alerts by severity."""
+    return queue.severity_counts(console.store, seen.person, tenant)
+
+
+@router.get("/{alert}")
+def one(console: TheConsole, seen: Signed, alert: str) -> Alert:
+    """Return one alert."""
+    return _alert(workflow.read(console.store, seen.person, alert))
+
+
+@router.post("/{alert}/acknowledge")
+def acknowledge(console: TheConsole, seen: Signed, alert: str, body: Decision) -> Changed:
+    """Take an alert."""
+    return _changed(workflow.acknowledge(console.store, seen.person, alert, body.state))
+
+
+@router.post("/{alert}/close")
+def close(console: TheConsole, seen: Signed, alert: str, body: Closing) -> Changed:
+    """Close an alert with a verdict."""
+    return _changed(workflow.close(console.store, seen.person, alert, body.state, body.verdict, body.note))
+
+
+@router.post("/{alert}/reopen")
+def reopen(console: TheConsole, seen: Signed, alert: str, body: Decision) -> Changed:
+    """Open a closed alert again."""
+    return _changed(workflow.reopen(console.store, seen.person, alert, body.state))
+
+
+@router.post("/{alert}/undo")
+def undo(console: TheConsole, seen: Signed, alert: str, body: Undoing) -> Changed:
+    """Take back one's own last change."""
+    return _changed(workflow.undo(console.store, seen.person, alert, body.audit_id))
+
+
+def _alert(item: Stored) -> Alert:
+    return Alert(document=item.doc, state=state_of(item.doc))
+
+
+def _changed(done: Done) -> Changed:
+    return Changed(alert=_alert(done.alert), audit_id=done.audit_id)

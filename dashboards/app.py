@@ -1,0 +1,109 @@
+"""The console's process: pages and API over the store, served by uvicorn."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from dashboards import failures
+from dashboards.api import alerts, live
+from dashboards.console import Console
+from dashboards.feed import follow
+from dashboards.headers import SecurityHeaders
+from dashboards.hospitals import Hospitals
+from dashboards.pages import alert, queue, sign_in
+from dashboards.pages.render import FOLDER
+from wardwatch import __version__
+from wardwatch.bus import open_bus
+from wardwatch.errors import SettingsError, Unavailable
+from wardwatch.settings import Settings
+from wardwatch.stage import Runtime
+from wardwatch.store import Store, open_store
+from wardwatch.tables import Tables
+
+_CHECK_S = 2.0
+_GRACE_S = 3
+
+
+def create(console: Console) -> FastAPI:
+    """Return the application over the parts of one process."""
+    app = FastAPI(
+        title="wardwatch",
+        version=__version__,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.console = console
+    app.add_middleware(SecurityHeaders)
+    failures.install(app)
+    for page in (sign_in, queue, alert):
+        app.include_router(page.router, include_in_schema=False)
+    for part in (alerts, live):
+        app.include_router(part.router, prefix="/api/v1")
+    app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
+    return app
+
+
+def run(settings: Settings, runtime: Runtime) -> None:
+    """Serve until the stage is stopping; raises SettingsError when the address can't be listened on."""
+    bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
+    tables = Tables(bus)
+    console = Console(settings.console, store, Hospitals(lambda: tables.rows("tenants", "")))
+    server = server_of(create(console), settings.console.listen)
+    threads = [
+        threading.Thread(target=server.run, name="http"),
+        threading.Thread(target=follow, args=(bus, console.feed, runtime), name="feed"),
+    ]
+    tables.follow()
+    for thread in threads:
+        thread.start()
+    _watch(store, server, threads[0], runtime)
+    console.feed.close()
+    server.should_exit = True
+    runtime.stopping.set()
+    for thread in threads:
+        thread.join()
+    tables.close()
+    store.close()
+    bus.close()
+
+
+def _watch(store: Store, server: uvicorn.Server, http: threading.Thread, runtime: Runtime) -> None:
+    """Report store and listener until the stage stops or the listener is gone."""
+    prepare: Callable[[], None] = store.setup
+    while not runtime.stopping.wait(0.1 if not server.started else _CHECK_S):
+        if not http.is_alive():
+            raise SettingsError("the console's address can't be listened on", step="console")
+        try:
+            prepare()
+            prepare = store.ping
+        except Unavailable as error:
+            runtime.report("store", ok=False, message=str(error))
+        else:
+            runtime.report("store", ok=True, message=store.url)
+        runtime.report("listener", ok=server.started)
+
+
+def server_of(app: FastAPI, listen: str) -> uvicorn.Server:
+    """Return the server of an application; raises SettingsError unless ``listen`` is host:port."""
+    address = urlsplit(f"//{listen}")
+    if not address.hostname or address.port is None:
+        raise SettingsError(f"console.listen = {listen!r} is not host:port", step="console")
+    config = uvicorn.Config(
+        app,
+        host=address.hostname,
+        port=address.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE_S,
+        h11_max_incomplete_event_size=65_536,
+    )
+    return uvicorn.Server(config)

@@ -1,0 +1,1 @@
+"""Who is asking: people, passwords, sessions and what a person may do."""

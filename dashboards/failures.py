@@ -1,0 +1,80 @@
+"""Errors as answers: a page for people, an RFC 9457 problem for the API."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from dashboards.pages.render import render
+from dashboards.visitor import SignInNeeded, refused
+from wardwatch.errors import Conflict, Forbidden, NotFound, RecordError, Unavailable, WardwatchError
+from wardwatch.text import safe_text
+
+log = structlog.get_logger()
+
+_STATUS: dict[type[WardwatchError], int] = {
+    NotFound: 404,
+    Forbidden: 403,
+    Conflict: 409,
+    RecordError: 400,
+    Unavailable: 503,
+}
+_RETRY_S = "5"
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error by its kind."""
+    app.add_exception_handler(SignInNeeded, _sign_in)
+    app.add_exception_handler(WardwatchError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+def _sign_in(request: Request, error: Exception) -> Response:
+    if _is_api(request):
+        return _answer(request, 401, "sign in first")
+    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    target = f"/login?next={quote(back if request.method == 'GET' else '/')}"
+    if request.headers.get("HX-Request") == "true":
+        return Response(status_code=401, headers={"HX-Redirect": target})
+    return RedirectResponse(target, 303)
+
+
+def _ours(request: Request, error: Exception) -> Response:
+    status = next((number for kind, number in _STATUS.items() if isinstance(error, kind)), 500)
+    reason = error.reason if isinstance(error, WardwatchError) else ""
+    if status == 403:
+        refused(request, reason)
+    elif status >= 500:
+        log.error("page_failed", path=request.url.path, reason=str(error))
+        reason = ""
+    return _answer(request, status, reason)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    items = error.errors() if isinstance(error, RequestValidationError) else []
+    return _answer(request, 422, "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in items)[:300])
+
+
+def _http(request: Request, error: Exception) -> Response:
+    return _answer(request, error.status_code if isinstance(error, HTTPException) else 500, "")
+
+
+def _answer(request: Request, status: int, reason: str) -> Response:
+    headers = {"Retry-After": _RETRY_S} if status == 503 else {}
+    if _is_api(request):
+        problem = {"type": "about:blank", "status": status, "detail": safe_text(reason)}
+        return JSONResponse(problem, status, headers, media_type="application/problem+json")
+    template = "_problem.html" if request.headers.get("HX-Request") == "true" else "problem.html"
+    page = render(request, template, status=status, code=status, reason=safe_text(reason))
+    page.headers.update(headers)
+    return page
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith("/api/")

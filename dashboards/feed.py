@@ -1,0 +1,106 @@
+"""The live feed: alerts as the alerter announces them, to each open page within its tenants."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import TypedDict
+
+import orjson
+import structlog
+
+from wardwatch import topics
+from wardwatch.bus import Bus, Record
+from wardwatch.errors import Unavailable
+from wardwatch.stage import Runtime
+from wardwatch.store import Scope
+from wardwatch.topics import TENANT
+
+log = structlog.get_logger()
+
+_WAITING = 100  # announcements kept for a slow page; it says "N new", so older ones may go
+_RETRY_S = 2.0
+
+
+class Announcement(TypedDict):
+    """One alert that was created or counted further."""
+
+    id: str
+    tenant: str
+    kind: str
+
+
+class Feed:
+    """Hands announcements from the reading thread to the event loop of the pages."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pages: dict[asyncio.Queue[Announcement | None], tuple[Scope, asyncio.AbstractEventLoop]] = {}
+        self._closed = False
+
+    def announce(self, announcement: Announcement) -> None:
+        """Hand one announcement to the pages whose scope holds its tenant; any thread."""
+        with self._lock:
+            for queue, (scope, loop) in self._pages.items():
+                if scope.allows(announcement["tenant"]):
+                    loop.call_soon_threadsafe(_put, queue, announcement)
+
+    def close(self) -> None:
+        """End every listener; any thread."""
+        with self._lock:
+            self._closed = True
+            for queue, (_, loop) in self._pages.items():
+                loop.call_soon_threadsafe(_put, queue, None)
+
+    async def listen(self, scope: Scope) -> AsyncIterator[Announcement]:
+        """Yield announcements in scope until the feed is closed."""
+        queue: asyncio.Queue[Announcement | None] = asyncio.Queue(_WAITING)
+        with self._lock:
+            if self._closed:
+                return
+            self._pages[queue] = (scope, asyncio.get_running_loop())
+        try:
+            while (announcement := await queue.get()) is not None:
+                yield announcement
+        finally:
+            with self._lock:
+                del self._pages[queue]
+
+
+def _put(queue: asyncio.Queue[Announcement | None], announcement: Announcement | None) -> None:
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(announcement)
+
+
+def follow(bus: Bus, feed: Feed, runtime: Runtime) -> None:
+    """Read the topic ``alerts`` from its end until the stage stops, reconnecting while the bus is absent."""
+    while not runtime.stopping.is_set():
+        try:
+            _read(bus, feed, runtime)
+        except Unavailable as error:
+            runtime.report("bus", ok=False, message=str(error))
+            runtime.stopping.wait(_RETRY_S)
+
+
+def _read(bus: Bus, feed: Feed, runtime: Runtime) -> None:
+    with bus.reader([topics.ALERTS.name], start="latest") as reader:
+        while not runtime.stopping.is_set():
+            for record in reader.poll(timeout_s=0.5):
+                if announcement := announcement_of(record):
+                    feed.announce(announcement)
+            runtime.report("bus", ok=True, message=bus.url)
+
+
+def announcement_of(record: Record) -> Announcement | None:
+    """Return the announcement in a record, or None, logged, when it holds none."""
+    try:
+        doc = orjson.loads(record.value or b"")
+        identifier, tenant, kind = str(doc["id"]), str(doc["tenant"]), str(doc["kind"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        identifier = tenant = kind = ""
+    if not TENANT.fullmatch(tenant) or kind not in ("created", "updated"):
+        log.warning("announcement_garbled", record=record.position)
+        return None
+    return Announcement(id=identifier, tenant=tenant, kind=kind)

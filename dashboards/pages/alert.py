@@ -1,0 +1,145 @@
+"""The alert: as a page of its own and as the queue's panel; its evidence, and what people do with it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from dashboards import audit, queue, workflow
+from dashboards.console import Console
+from dashboards.pages.queue import Chosen, overview, view
+from dashboards.pages.render import render
+from dashboards.present import AlertView, moment, shown
+from dashboards.queue import QueueFilter
+from dashboards.visitor import Signed, TheConsole, Visitor
+from dashboards.workflow import Done
+from wardwatch.alert import Verdict, parse_alert_id
+
+router = APIRouter(prefix="/alerts/{alert}")
+Text = Annotated[str, Form(max_length=4000)]
+Tab = Literal["evidence", "rule", "history", "raw"]
+
+
+@router.get("")
+def show(
+    request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, done: str = "", tab: Tab = "evidence"
+) -> Response:
+    """Show one alert on a page of its own, with the way to its neighbours in the queue."""
+    found = workflow.read(console.store, seen.person, alert)
+    before, after = queue.neighbours(console.store, seen.person, filters, alert)
+    return render(
+        request,
+        "alert.html",
+        alert=view(console, seen, found.doc),
+        done=done,
+        before=before,
+        after=after,
+        full=True,
+        filters=filters,
+        hospitals=console.hospitals.visible(seen.person.scope),
+        hospital=None,
+        **_tab(console, seen, view(console, seen, found.doc), tab),
+    )
+
+
+@router.get("/panel")
+def panel(request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str) -> Response:
+    """Show one alert in the queue's panel."""
+    found = workflow.read(console.store, seen.person, alert)
+    return render(request, "_panel.html", alert=view(console, seen, found.doc), filters=filters)
+
+
+@router.get("/tab/{tab}")
+def tab(request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, tab: Tab) -> Response:
+    """Show one tab of the alert; the evidence reads its events only now."""
+    shown_alert = view(console, seen, workflow.read(console.store, seen.person, alert).doc)
+    return render(request, "_tab.html", alert=shown_alert, filters=filters, **_tab(console, seen, shown_alert, tab))
+
+
+@router.post("/acknowledge")
+def acknowledge(
+    request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, state: Text
+) -> Response:
+    """Take the alert."""
+    done = workflow.acknowledge(console.store, seen.person, alert, state)
+    return _answer(request, console, seen, filters, done, "acknowledge")
+
+
+@router.post("/close")
+def close(
+    request: Request,
+    console: TheConsole,
+    seen: Signed,
+    filters: Chosen,
+    alert: str,
+    state: Text,
+    verdict: Annotated[Verdict, Form()],
+    note: Text = "",
+) -> Response:
+    """Close the alert with a verdict."""
+    done = workflow.close(console.store, seen.person, alert, state, verdict, note)
+    return _answer(request, console, seen, filters, done, "close")
+
+
+@router.post("/reopen")
+def reopen(
+    request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, state: Text
+) -> Response:
+    """Open a closed alert again."""
+    return _answer(
+        request, console, seen, filters, workflow.reopen(console.store, seen.person, alert, state), "reopen"
+    )
+
+
+@router.post("/undo")
+def undo(
+    request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, audit_id: Annotated[str, Form()]
+) -> Response:
+    """Take back one's own last change."""
+    return _answer(
+        request, console, seen, filters, workflow.undo(console.store, seen.person, alert, audit_id), "undo"
+    )
+
+
+def _answer(
+    request: Request, console: Console, seen: Visitor, filters: QueueFilter, done: Done, action: str
+) -> Response:
+    """Return the panel, row, counts and toast to htmx, or lead a plain form to the alert's page."""
+    changed = view(console, seen, done.alert.doc)
+    undoable = done.audit_id if action != "undo" else ""
+    if request.headers.get("HX-Request") != "true" or request.headers.get("HX-Target") != "panel":
+        return RedirectResponse(f"/alerts/{changed.id}{filters.url(after=filters.after)}&done={undoable}", 303)
+    return render(
+        request,
+        "_changed.html",
+        alert=changed,
+        action=action,
+        done=undoable,
+        **overview(console, seen, filters),
+    )
+
+
+def _tab(console: Console, seen: Visitor, alert: AlertView, tab: Tab) -> dict[str, Any]:
+    values: dict[str, Any] = {"tab": tab, "events": [], "history": []}
+    if tab == "evidence":
+        tenant = parse_alert_id(alert.id)[0]
+        docs = console.store.events.get(seen.person.scope, tenant, alert.evidence_ids)
+        matched = dict(alert.matched)
+        values["events"] = [_event(doc, alert, matched) for doc in docs]
+    elif tab == "history":
+        zone = alert.hospital.zone
+        values["history"] = [
+            {**entry, "when": moment(entry["at"], zone)} for entry in audit.of_alert(console.store, alert.id)
+        ]
+    return values
+
+
+def _event(doc: dict[str, Any], alert: AlertView, matched: dict[str, list[str]]) -> dict[str, Any]:
+    fields = [(shown(name, 80), shown(value), name in matched) for name, value in sorted(doc.items())]
+    return {
+        "when": moment(doc.get("@timestamp"), alert.hospital.zone),
+        "action": shown(doc.get("event.action") or doc.get("message") or doc.get("event.dataset"), 160),
+        "fields": sorted(fields, key=lambda field: not field[2]),
+    }

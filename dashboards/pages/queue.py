@@ -1,0 +1,71 @@
+"""The queue page."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+
+from dashboards import queue
+from dashboards.console import Console
+from dashboards.pages.render import render
+from dashboards.present import AlertView
+from dashboards.queue import QueueFilter
+from dashboards.visitor import Signed, TheConsole, Visitor
+from wardwatch.alert import AlertDocument, parse_alert_id
+from wardwatch.store import AlertSort
+
+router = APIRouter()
+Word = Annotated[str, Query(max_length=300)]
+
+
+def chosen(
+    tenant: Word = "",
+    severity: Word = "",
+    status: Word = "",
+    rule: Word = "",
+    assignee: Word = "",
+    q: Word = "",
+    sort: AlertSort = "priority",
+    after: Word = "",
+) -> QueueFilter:
+    """Return the filter in the URL."""
+    return QueueFilter(tenant, severity, status, rule, assignee, q, sort, after)
+
+
+Chosen = Annotated[QueueFilter, Depends(chosen)]
+
+
+def view(console: Console, seen: Visitor, doc: AlertDocument) -> AlertView:
+    """Return the alert in the visitor's language with its hospital."""
+    hospital = console.hospitals.get(parse_alert_id(str(doc["event"]["id"]))[0])
+    return AlertView(doc, hospital, seen.lang)
+
+
+def overview(console: Console, seen: Visitor, filters: QueueFilter) -> dict[str, Any]:
+    """Return what strip and tabs show."""
+    tabs = queue.views(console.store, seen.person, filters)
+    return {
+        "filters": filters,
+        "counts": queue.severity_counts(console.store, seen.person, filters.tenant),
+        "silent": next(tab for tab in tabs if tab.name == "silent"),
+        "tabs": tabs,
+    }
+
+
+@router.get("/")
+def show(request: Request, console: TheConsole, seen: Signed, filters: Chosen) -> Response:
+    """Show one page of the queue; the first alert is in the panel."""
+    page = queue.page(console.store, seen.person, filters)
+    rows = [view(console, seen, item.doc) for item in page.items]
+    return render(
+        request,
+        "queue.html",
+        rows=rows,
+        page=page,
+        alert=rows[0] if rows else None,
+        hospitals=console.hospitals.visible(seen.person.scope),
+        hospital=console.hospitals.get(filters.tenant) if filters.tenant else None,
+        **overview(console, seen, filters),
+    )

@@ -1,0 +1,40 @@
+"""Templates: always escaped, always with the visitor's words."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from dashboards.i18n import known, word
+from dashboards.visitor import Visitor, lang_of, theme_of
+
+FOLDER = Path(__file__).parents[1]
+
+_templates = Environment(
+    loader=FileSystemLoader(FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """Return a page in the language and colours of whoever asks."""
+    seen: Visitor | None = getattr(request.state, "visitor", None)
+    lang = seen.lang if seen else lang_of(request)
+    text = _templates.get_template(template).render(
+        _=partial(word, lang),
+        known=partial(known, lang),
+        lang=lang,
+        theme=theme_of(request),
+        visitor=seen,
+        here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        **values,
+    )
+    return HTMLResponse(text, status)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import sign_in
+from tests.dashboards.site import STORIES, VIP
+from wardwatch.store import Scope
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.browser.conftest import Site
+
+pytestmark = pytest.mark.browser
+
+
+def workflow(site: Site, name: str) -> object:
+    return site.store.alerts.get(Scope("test"), [VIP.id])[VIP.id].doc["wardwatch"]["alert"].get(name)
+
+
+def test_an_analyst_closes_the_vip_alert_in_chinese_undoes_it_and_sees_a_new_one_arrive(page: Page, site: Site) -> None:
+    sign_in(page)
+    panel = page.locator("#panel")
+    expect(panel.locator("h1")).to_have_text(VIP.title["zh"])
+    expect(panel.locator(".why")).to_have_text(VIP.sentence["zh"])
+    expect(panel.locator(".event mark").first).to_be_visible()
+
+    page.keyboard.press("c")
+    page.keyboard.press("b")
+    expect(page.locator("#toast")).to_contain_text("已关闭")
+    expect(page.locator(f"#row-{VIP.id} .state")).to_have_text("已关闭")
+    assert (workflow(site, "status"), workflow(site, "verdict")) == ("closed", "benign_positive")
+    assert workflow(site, "assignee") == "lin"
+
+    page.keyboard.press("z")
+    expect(page.locator("#toast")).to_contain_text("已撤销")
+    expect(page.locator(f"#row-{VIP.id} .state")).to_have_text("新")
+    assert (workflow(site, "status"), workflow(site, "verdict"), workflow(site, "assignee")) == ("new", None, None)
+
+    expect(page.locator("body")).to_have_attribute("data-live", "on")
+    fresh = replace(STORIES[1], group="fresh", minutes_ago=0, priority=99)
+    site.raise_alert(fresh)
+    expect(page.locator("#pill")).to_have_text("1 条新告警")
+    assert page.locator(f"#row-{fresh.id}").count() == 0
+    page.click("#pill")
+    expect(page.locator("#list tbody tr").first).to_have_attribute("data-alert", fresh.id)
+
+
+def test_a_true_positive_by_keyboard_asks_for_its_note(page: Page, site: Site) -> None:
+    sign_in(page)
+    page.keyboard.press("c")
+    page.keyboard.press("t")
+    expect(page.locator("#closing .needed")).to_be_visible()
+    assert workflow(site, "status") == "new"
+    page.keyboard.type("药房员工无诊疗关系")
+    page.keyboard.press("Enter")
+    expect(page.locator("#toast")).to_contain_text("已关闭")
+    assert (workflow(site, "verdict"), workflow(site, "reason")) == ("true_positive", "药房员工无诊疗关系")
+
+
+def test_keys_move_take_search_and_explain(page: Page, site: Site) -> None:
+    sign_in(page)
+    page.keyboard.press("j")
+    expect(page.locator("#panel h1")).to_have_text(STORIES[1].title["zh"])
+    page.keyboard.press("k")
+    expect(page.locator("#panel h1")).to_have_text(VIP.title["zh"])
+    page.keyboard.press("a")
+    expect(page.locator(f"#row-{VIP.id} .state")).to_have_text("已接手")
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
+    page.keyboard.press("/")
+    page.keyboard.type("统方")
+    page.keyboard.press("Enter")
+    expect(page.locator("#list tbody tr")).to_have_count(1)
+    page.locator("body").press("Enter")
+    page.wait_for_url("**/alerts/**")

@@ -1,0 +1,127 @@
+"""Every route × who asks: a route without a row fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from dashboards import workflow
+from dashboards.app import create
+from tests.dashboards.site import PASSWORD, VIP, console_over, form_token, sign_in, visiting
+from wardwatch.alert import Verdict
+
+if TYPE_CHECKING:
+    import httpx
+
+    from dashboards.console import Console
+    from wardwatch.store import Store
+
+OWN, OTHER, VIEWER = "lin", "ren", "zhou"
+"""An analyst of every hospital, an analyst of another hospital than the alert's, a viewer of the alert's hospital."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Expected status per visitor; ``form`` is what a change sends, ``json`` the API's body."""
+
+    anonymous: int
+    own: int
+    other: int
+    viewer: int
+    form: dict[str, str] = field(default_factory=dict)
+
+
+ALERT = f"/alerts/{VIP.id}"
+_PAGE, _ALERT = Row(303, 200, 200, 200), Row(303, 200, 404, 200)
+_CHANGE = Row(303, 303, 404, 403)
+_JSON, _JSON_ALERT, _JSON_CHANGE = Row(401, 200, 200, 200), Row(401, 200, 404, 200), Row(401, 200, 404, 403)
+
+ROWS: dict[str, Row] = {
+    "GET /login": Row(200, 200, 200, 200),
+    "POST /login": Row(403, 403, 403, 403),  # without the form's own token; test_sign_in has the rest
+    "POST /logout": Row(303, 303, 303, 303),
+    "POST /preferences": Row(303, 303, 303, 303),
+    "GET /": _PAGE,
+    "GET /alerts/{alert}": _ALERT,
+    "GET /alerts/{alert}/panel": _ALERT,
+    "GET /alerts/{alert}/tab/{tab}": _ALERT,
+    "POST /alerts/{alert}/acknowledge": _CHANGE,
+    "POST /alerts/{alert}/close": _CHANGE,
+    "POST /alerts/{alert}/reopen": _CHANGE,
+    "POST /alerts/{alert}/undo": Row(303, 303, 404, 404),  # one can only undo one's own change
+    "GET /api/v1/alerts": _JSON,
+    "GET /api/v1/alerts/counts": _JSON,
+    "GET /api/v1/alerts/{alert}": _JSON_ALERT,
+    "POST /api/v1/alerts/{alert}/acknowledge": _JSON_CHANGE,
+    "POST /api/v1/alerts/{alert}/close": _JSON_CHANGE,
+    "POST /api/v1/alerts/{alert}/reopen": _JSON_CHANGE,
+    "POST /api/v1/alerts/{alert}/undo": Row(401, 200, 404, 404),
+    "GET /api/v1/openapi.json": Row(200, 200, 200, 200),
+    "GET /api/v1/me": _JSON,
+    "GET /api/v1/stream": Row(401, 200, 200, 200),
+}
+VISITORS = ("anonymous", "own", "other", "viewer")
+NAMES = {"own": OWN, "other": OTHER, "viewer": VIEWER}
+
+
+def routes(console: Console) -> set[str]:
+    found = [context for context in iter_route_contexts(create(console).routes) if context.methods]
+    return {f"{method} {context.path}" for context in found for method in context.methods or () if method != "HEAD"}
+
+
+def test_every_route_has_a_row(console: Console) -> None:
+    assert len(routes(console)) > 15
+    assert routes(console) == set(ROWS)
+
+
+@pytest.mark.parametrize("visitor", VISITORS)
+@pytest.mark.parametrize("route", sorted(ROWS))
+def test_a_route_answers_by_who_asks(route: str, visitor: str, store: Store, console: Console) -> None:
+    console.feed.close()  # so that the stream ends at once
+    lin = console.people.get(OWN)
+    state = workflow.state_of(workflow.read(store, lin, VIP.id).doc)
+    body = {"verdict": Verdict.BENIGN_POSITIVE.value, "audit_id": "none"}
+    if route.endswith(("reopen", "undo")):
+        done = workflow.close(store, lin, VIP.id, state, Verdict.DUPLICATE)
+        state, body["audit_id"] = workflow.state_of(done.alert.doc), done.audit_id
+    with visiting(console) as client:
+        token = ""
+        if visitor != "anonymous":
+            sign_in(client, NAMES[visitor])
+            token = client.get("/api/v1/me").json()["csrf"]
+        status = ask(client, route, {**body, "state": state}, token)
+    assert status == getattr(ROWS[route], visitor)
+
+
+def ask(client: httpx.Client, route: str, body: dict[str, str], token: str) -> int:
+    method, path = route.split(" ")
+    path = path.replace("{alert}", VIP.id).replace("{tab}", "evidence")
+    headers = {"X-CSRF-Token": token}
+    if method == "GET":
+        return client.get(path).status_code
+    if path.startswith("/api/"):
+        return client.post(path, json=body, headers=headers).status_code
+    return client.post(path, data={**body, "name": "lin", "password": PASSWORD}, headers=headers).status_code
+
+
+@pytest.mark.parametrize("route", sorted(name for name in ROWS if name.startswith("POST") and "login" not in name))
+def test_a_change_without_the_sessions_token_is_refused_and_audited(route: str, client: httpx.Client, store: Store) -> None:
+    sign_in(client, OWN)
+    before = workflow.read(store, console_over(store).people.get(OWN), VIP.id).version
+    for token in ("", "wrong", form_token(client.get("/login").text)):
+        assert ask(client, route, {"state": "x", "verdict": "duplicate", "audit_id": "x"}, token) == 403
+    assert workflow.read(store, console_over(store).people.get(OWN), VIP.id).version == before
+
+
+def test_lists_and_counts_hold_only_ones_own_hospitals(client: httpx.Client) -> None:
+    sign_in(client, OTHER)
+    listed = client.get("/api/v1/alerts?status=any").json()
+    assert {alert["document"]["organization"]["id"] for alert in listed["alerts"]} == {"renai"}
+    assert client.get("/api/v1/alerts?tenant=zhongxin&status=any").json()["total"] == 0
+    assert client.get("/api/v1/alerts/counts").json() == {"critical": 0, "high": 1, "medium": 1, "low": 0}
+    page = client.get("/?status=any").text
+    assert VIP.id not in page
+    assert "Central Hospital" not in page
