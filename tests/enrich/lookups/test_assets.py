@@ -2,7 +2,7 @@
 
 import ipaddress
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,11 @@ PUMP = {
 class Memory:
     """Rows in memory; ``read`` counts how often the table was read whole, which takes ``takes_s`` of its clock."""
 
-    def __init__(self, rows: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         self.assets, self.number, self.read = rows, 1, 0
         self.now_s, self.takes_s = 0.0, 0.0
 
-    def rows(self, table: str, tenant: str = "") -> dict[str, dict[str, Any]]:
+    def rows(self, table: str, tenant: str = "") -> Mapping[str, Mapping[str, Any]]:
         self.read += 1
         self.now_s += self.takes_s
         return self.assets if (table, tenant) == ("assets", "icu") else {}
@@ -41,7 +41,7 @@ class Memory:
         return self.number
 
 
-def enriched(rows: dict[str, dict[str, Any]], tenant: str = "icu", **fields: Any) -> dict[str, Any]:
+def enriched(rows: Mapping[str, Mapping[str, Any]], tenant: str = "icu", **fields: Any) -> dict[str, Any]:
     doc = {name.replace("__", "."): value for name, value in fields.items()}
     event = Event(dict(doc), tenant, "hl7v2")
     Assets(Memory(rows)).enrich(event)
@@ -78,7 +78,8 @@ def test_every_identity_leads_to_the_asset(field: str, value: str) -> None:
     ],
 )
 def test_each_side_has_its_own_context(field: str, side: str) -> None:
-    found = enriched({"pump-31": PUMP}, **{field.replace(".", "__"): ["10.3.8.31"]})
+    fields: dict[str, Any] = {field.replace(".", "__"): ["10.3.8.31"]}
+    found = enriched({"pump-31": PUMP}, **fields)
     assert found[f"{side}.asset.id"] == "pump-31"
     assert all(name.startswith(side) for name in found)
 
