@@ -113,7 +113,11 @@ def test_an_ae_title_speaks_for_an_asset_whose_address_nobody_wrote_down() -> No
 
 
 def test_the_smallest_network_that_holds_an_address_has_it() -> None:
-    rows = {"a-site": {"ips": "10.0.0.0/8"}, "b-ward": {"ips": ["10.3.8.0/24"]}, "c-host": {"ips": "10.3.8.31"}}
+    rows: dict[str, dict[str, Any]] = {
+        "a-site": {"ips": "10.0.0.0/8"},
+        "b-ward": {"ips": ["10.3.8.0/24"]},
+        "c-host": {"ips": "10.3.8.31"},
+    }
     found = [enriched(rows, source__ip=ip)["source.asset.id"] for ip in ("10.3.8.31", "10.3.8.32", "10.9.9.9")]
     assert found == ["c-host", "b-ward", "a-site"]
 
