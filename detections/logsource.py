@@ -21,6 +21,7 @@ _CHANNELS = {
     "powershellcore/operational": "powershell",
     "microsoft-windows-windows defender/operational": "windefend",
 }
+_REGISTRY = {"CreateKey": "registry_add", "DeleteKey": "registry_delete", "DeleteValue": "registry_delete"}
 _CATEGORIES = {
     ("security", 4688): "process_creation",
     ("security", 4689): "process_termination",
@@ -61,13 +62,20 @@ _CATEGORIES = {
 
 def of_document(doc: Document) -> LogSource:
     """Return the log source that ``event.dataset`` or the Windows channel tells; an empty one where neither does."""
-    if "winlog.channel" in doc:
-        service = _service(str(doc["winlog.channel"]).lower())
-        event_id = str(doc.get("winlog.event_id", ""))
-        return LogSource(
-            "windows", _CATEGORIES.get((service, int(event_id)), "") if event_id.isdecimal() else "", service
-        )
-    return _DATASETS.get(str(doc.get("event.dataset", "")), LogSource())
+    if "winlog.channel" not in doc:
+        return _DATASETS.get(str(doc.get("event.dataset", "")), LogSource())
+    service = _service(str(doc["winlog.channel"]).lower())
+    return LogSource("windows", _category(service, doc), service)
+
+
+def _category(service: str, doc: Document) -> str:
+    event_id = doc.get("winlog.event_id")
+    if not isinstance(event_id, int):
+        return ""
+    category = _CATEGORIES.get((service, event_id), "")
+    if category == "registry_event":
+        return _REGISTRY.get(str(doc.get("winlog.event_data.EventType")), category)
+    return category
 
 
 def _service(channel: str) -> str:

@@ -78,6 +78,8 @@ class _Base64Offset(SigmaValueModifier[SigmaString, SigmaExpansion]):
 class ExactNumber(SigmaNumber):
     """A number that keeps every digit of an integer."""
 
+    number: int | float  # pySigma writes a value back by the first annotation of its class
+
     def __post_init__(self, init_number: Any) -> None:
         if isinstance(init_number, int):
             self.number = init_number

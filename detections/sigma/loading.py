@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def compile_rule(parsed: Parsed, sigma: SigmaRule, filters: Sequence[tuple[Parse
     if sigma.id is None:
         raise RuleError("a rule needs an 'id', a UUID: its alerts are told apart by it")
     source = _log_source(sigma.logsource)
-    rename = windows.event_field if source.product == "windows" else str
+    rename = partial(windows.event_field, service=source.service) if source.product == "windows" else str
     own = [(each, each_sigma) for each, each_sigma in filters if concerns(each_sigma, sigma)]
     return Rule(
         id=str(sigma.id),

@@ -38,28 +38,32 @@ from detections.sigma.windows import event_field
 
 def matches(rule: SigmaRule, doc: dict[str, Any]) -> bool:
     """Tell whether the document meets one of the rule's conditions."""
-    windows = rule.logsource.product == "windows"
-    return any(holds(condition.parsed, doc, windows) for condition in rule.detection.parsed_condition)
+    service = rule.logsource.service or "" if rule.logsource.product == "windows" else None
+    return any(holds(condition.parsed, doc, service) for condition in rule.detection.parsed_condition)
 
 
-def holds(node: Any, doc: dict[str, Any], windows: bool) -> bool:
+def holds(node: Any, doc: dict[str, Any], service: str | None) -> bool:
     if isinstance(node, ConditionAND):
-        return all(holds(item, doc, windows) for item in node.args)
+        return all(holds(item, doc, service) for item in node.args)
     if isinstance(node, ConditionOR):
-        return any(holds(item, doc, windows) for item in node.args)
+        return any(holds(item, doc, service) for item in node.args)
     if isinstance(node, ConditionNOT):
-        return not holds(node.args[0], doc, windows)
+        return not holds(node.args[0], doc, service)
     if isinstance(node, ConditionValueExpression):
         return any(keyword(node.value, value) for value in leaves(doc))
     assert isinstance(node, ConditionFieldEqualsValueExpression)
-    name = event_field(node.field.strip()) if windows else node.field.strip()
+    name = renamed(node.field.strip(), service)
     found = lookup(doc, name)
     if isinstance(node.value, SigmaExists):
         return (len(found) > 0) == node.value.exists
     values = leaves(found)
     if isinstance(node.value, SigmaNull):
         return values == [] or None in values
-    return any(meets(node.value, value, doc, windows) for value in values)
+    return any(meets(node.value, value, doc, service) for value in values)
+
+
+def renamed(name: str, service: str | None) -> str:
+    return name if service is None else event_field(name, service)
 
 
 def lookup(doc: Any, name: str) -> list[Any]:
@@ -119,7 +123,7 @@ def keyword(wanted: Any, value: Any) -> bool:
         return like([star, *wanted.s, star], text(value), isinstance(wanted, SigmaCasedString))
     if isinstance(wanted, SigmaNumber):
         return str(wanted.number) in text(value)
-    return meets(wanted, value, {}, False)
+    return meets(wanted, value, {}, None)
 
 
 def number(value: Any) -> Any:
@@ -133,11 +137,11 @@ def number(value: Any) -> Any:
         return None
 
 
-def meets(wanted: Any, value: Any, doc: dict[str, Any], windows: bool) -> bool:  # noqa: PLR0912 one case per type
+def meets(wanted: Any, value: Any, doc: dict[str, Any], service: str | None) -> bool:  # noqa: PLR0912 one case per type
     if value is None:
         return False
     if isinstance(wanted, SigmaExpansion):
-        return any(meets(item, value, doc, windows) for item in wanted.values)
+        return any(meets(item, value, doc, service) for item in wanted.values)
     if isinstance(wanted, SigmaString):
         return like(wanted.s, text(value), isinstance(wanted, SigmaCasedString))
     if isinstance(wanted, SigmaRegularExpression):
@@ -155,20 +159,20 @@ def meets(wanted: Any, value: Any, doc: dict[str, Any], windows: bool) -> bool: 
         if found is None:
             return False
         less, equal = found < limit, found == limit
-        return {
+        answers: dict[CompareOperators, bool] = {
             CompareOperators.LT: less,
             CompareOperators.LTE: less or equal,
             CompareOperators.GT: not less and not equal,
             CompareOperators.GTE: not less,
-            CompareOperators.NEQ: not equal,
-        }[wanted.op]
+        }
+        return answers[wanted.op]
     if isinstance(wanted, SigmaCIDRExpression):
         try:
             return isinstance(value, str) and ip_address(value) in ip_network(wanted.cidr)
         except ValueError:
             return False
     assert isinstance(wanted, SigmaFieldReference)
-    others = leaves(lookup(doc, event_field(wanted.field) if windows else wanted.field))
+    others = leaves(lookup(doc, renamed(wanted.field, service)))
     mine = text(value).lower()
     for other in (text(each).lower() for each in others if each is not None):
         if wanted.starts_with and wanted.ends_with:

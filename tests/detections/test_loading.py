@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,24 +13,12 @@ from detections.sigma import Rejected, Ruleset, documents
 from detections.sigma.loading import parse
 from tests.detections.rules_under_test import RULE_ID, event, load, rule_document
 
-SIGMAHQ = Path(__file__).parents[3] / "shared" / "data" / "sigmahq-rules.tar.gz"
-
 
 def rejection(folder: Path, document: object) -> Rejected:
     ruleset = load(folder, document)
     assert ruleset.rules == []
     (rejected,) = ruleset.rejected
     return rejected
-
-
-@pytest.fixture(scope="session")
-def sigmahq(tmp_path_factory: pytest.TempPathFactory) -> Ruleset:
-    if not SIGMAHQ.exists():
-        pytest.skip("shared/data beside the checkout holds no SigmaHQ rules")
-    folder = tmp_path_factory.mktemp("sigmahq")
-    with tarfile.open(SIGMAHQ) as archive:
-        archive.extractall(folder, filter="data")
-    return Ruleset.load([folder])
 
 
 def test_all_rules_of_sigmahq_load_or_are_rejected_for_what_we_do_not_have(sigmahq: Ruleset) -> None:
