@@ -13,7 +13,7 @@ from tests.wardwatch.store.samples import EVERYBODY, START, event, settle
 from wardwatch.errors import NotFound, RecordError
 from wardwatch.event import Document, Event, rfc3339
 from wardwatch.store import Outcome, Page, Result, Scope, Store
-from wardwatch.store.documents import event_day
+from wardwatch.store.reading import event_day
 
 STORED, THERE = Result(Outcome.STORED), Result(Outcome.ALREADY_THERE)
 

@@ -13,15 +13,6 @@ from wardwatch.errors import Conflict, NotFound, RecordError
 from wardwatch.event import encode
 from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored
 from wardwatch.store.cursor import decode_cursor, page_size
-from wardwatch.store.documents import (
-    alert_keys,
-    check_workflow,
-    detection_part,
-    severity_name,
-    severity_numbers,
-    terms,
-    visible,
-)
 from wardwatch.store.elasticsearch.bulk import Answer, BulkWriter, Item
 from wardwatch.store.elasticsearch.client import answers, split_version
 from wardwatch.store.elasticsearch.partitions import drop_before, tenant_of_index
@@ -34,6 +25,15 @@ from wardwatch.store.elasticsearch.search import (
     time_range,
 )
 from wardwatch.store.elasticsearch.templates import ALERTS, ENTITIES, TEXT
+from wardwatch.store.reading import (
+    alert_keys,
+    check_workflow,
+    detection_part,
+    severity_name,
+    severity_numbers,
+    terms,
+    visible,
+)
 
 _CREATED = {"event.created": {"order": "desc"}}
 _ID = {"event.id": {"order": "asc"}}

@@ -11,10 +11,10 @@ from wardwatch.errors import Conflict, Forbidden, NotFound
 from wardwatch.event import Document
 from wardwatch.store import Collection, Find, Page, Stored
 from wardwatch.store.cursor import decode_cursor, page_size
-from wardwatch.store.documents import document_ms, texts
 from wardwatch.store.elasticsearch.client import answers, split_version
 from wardwatch.store.elasticsearch.search import Clause, nothing, one_of, page
 from wardwatch.store.elasticsearch.templates import COLLECTIONS, ID
+from wardwatch.store.reading import read_document, texts
 
 _NEWEST = [{"at": {"order": "desc"}}, {ID: {"order": "asc"}}]
 
@@ -29,7 +29,7 @@ class ElasticsearchDocuments:
 
     def create(self, identifier: str, doc: Document) -> None:
         """Store a new document."""
-        document_ms(identifier, doc)
+        read_document(identifier, doc)
         with answers(f"{self._collection} {identifier!r}"):
             self._client.create(index=self._index, id=identifier, document={**doc, ID: identifier}, refresh=True)
 
@@ -43,7 +43,7 @@ class ElasticsearchDocuments:
     def replace(self, identifier: str, doc: Document, *, version: str) -> Stored:
         """Replace a document that nobody changed since ``version`` was read."""
         self._mutable()
-        document_ms(identifier, doc)
+        read_document(identifier, doc)
         try:
             with answers(f"{self._collection} {identifier!r}"):
                 written = self._client.index(

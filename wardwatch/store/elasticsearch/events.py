@@ -10,15 +10,15 @@ import orjson
 from elasticsearch import Elasticsearch
 
 from wardwatch.errors import RecordError
-from wardwatch.event import Document, Event, encode
+from wardwatch.event import Document, Event
 from wardwatch.store import Outcome, Page, Result, Scope, Stored
 from wardwatch.store.cursor import MAX_PAGE, decode_cursor, page_size
-from wardwatch.store.documents import event_day, event_ms, terms, texts
 from wardwatch.store.elasticsearch.bulk import Answer, BulkWriter, Item
 from wardwatch.store.elasticsearch.client import answers
 from wardwatch.store.elasticsearch.partitions import drop_before
 from wardwatch.store.elasticsearch.search import exactly, page, phrases, time_range
 from wardwatch.store.elasticsearch.templates import EVENTS, TEXT
+from wardwatch.store.reading import event_day, read_event, terms, texts
 from wardwatch.topics import check_tenant
 
 _NEWEST = [{"@timestamp": {"order": "desc"}}, {"event.id": {"order": "asc"}}]
@@ -100,10 +100,10 @@ def _indices(tenant: str) -> str:
 
 
 def _item(event: Event) -> Item:
-    event_ms(event)
+    _, doc = read_event(event)
     index = f"{EVENTS}{check_tenant(event.tenant)}-{event_day(event):%Y.%m.%d}"
     words = orjson.dumps({TEXT: "\n".join(texts(event.doc))})
-    return Item("create", index, event.id, encode(event.doc)[:-1] + b"," + words[1:])
+    return Item("create", index, event.id, doc[:-1] + b"," + words[1:])
 
 
 def _result(answer: Answer) -> Result:

@@ -8,7 +8,7 @@ from typing import Any
 
 from wardwatch.store import Page, Stored
 from wardwatch.store.cursor import encode_cursor
-from wardwatch.store.documents import unix_ms
+from wardwatch.store.reading import unix_ms
 
 Clause = dict[str, Any]
 

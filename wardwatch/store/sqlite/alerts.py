@@ -13,7 +13,7 @@ from wardwatch.alert import new_workflow, parse_alert_id
 from wardwatch.errors import Conflict, NotFound, RecordError
 from wardwatch.event import encode
 from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored
-from wardwatch.store.documents import (
+from wardwatch.store.reading import (
     AlertKeys,
     alert_keys,
     check_workflow,

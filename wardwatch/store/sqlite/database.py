@@ -14,7 +14,7 @@ import orjson
 
 from wardwatch.errors import RecordError, SettingsError, StoreUnavailable
 from wardwatch.store.cursor import decode_cursor, encode_cursor, page_size
-from wardwatch.store.documents import terms, texts
+from wardwatch.store.reading import terms, texts
 
 BUSY_S = 5.0
 SCHEMA_VERSION = 1

@@ -7,9 +7,9 @@ import sqlite3
 import orjson
 
 from wardwatch.errors import Conflict, Forbidden, NotFound
-from wardwatch.event import Document, encode
+from wardwatch.event import Document
 from wardwatch.store import Collection, Find, Page, Stored
-from wardwatch.store.documents import document_ms, texts
+from wardwatch.store.reading import read_document, texts
 from wardwatch.store.sqlite.database import Condition, Database, every
 
 _NEWEST: dict[str, type] = {"at": int, "id": str}
@@ -24,11 +24,11 @@ class SqliteDocuments:
 
     def create(self, identifier: str, doc: Document) -> None:
         """Store a new document."""
-        values = (self._collection, identifier, document_ms(identifier, doc), _tenant(doc), encode(doc))
+        at, data = read_document(identifier, doc)
         with self._database.write() as connection:
             added = connection.execute(
                 "INSERT OR IGNORE INTO documents (collection, id, version, at, tenant, doc) VALUES (?, ?, 1, ?, ?, ?)",
-                values,
+                (self._collection, identifier, at, _tenant(doc), data),
             )
             if not added.rowcount:
                 raise Conflict(f"{self._collection} has {identifier!r} already", step="store")
@@ -45,12 +45,12 @@ class SqliteDocuments:
     def replace(self, identifier: str, doc: Document, *, version: str) -> Stored:
         """Replace a document that nobody changed since ``version`` was read."""
         self._mutable()
-        values = (document_ms(identifier, doc), _tenant(doc), encode(doc), self._collection, identifier, version)
+        at, data = read_document(identifier, doc)
         with self._database.write() as connection:
             changed = connection.execute(
                 "UPDATE documents SET version = version + 1, at = ?, tenant = ?, doc = ?"
                 " WHERE collection = ? AND id = ? AND CAST(version AS TEXT) = ?",
-                values,
+                (at, _tenant(doc), data, self._collection, identifier, version),
             )
             row = connection.execute(
                 "SELECT * FROM documents WHERE collection = ? AND id = ?", (self._collection, identifier)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import orjson
 
 from wardwatch.errors import RecordError
-from wardwatch.event import Document, Event, encode
+from wardwatch.event import Document, Event
 from wardwatch.store import Outcome, Page, Result, Scope, Stored
-from wardwatch.store.documents import event_day, event_ms, terms, texts, unix_ms
+from wardwatch.store.reading import event_day, read_event, terms, texts, unix_ms
 from wardwatch.store.sqlite.database import Condition, Database, every, match, words
 
 _NEWEST: dict[str, type] = {"at": int, "id": str}
@@ -70,7 +70,7 @@ class SqliteEvents:
 
 def _create(connection: sqlite3.Connection, event: Event) -> Result:
     try:
-        at, doc = event_ms(event), encode(event.doc)
+        at, doc = read_event(event)
     except RecordError as error:
         return Result(Outcome.REJECTED, error.reason)
     added = connection.execute(

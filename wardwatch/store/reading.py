@@ -102,11 +102,10 @@ def severity_name(number: int) -> str:
     return names.get(number, str(number))
 
 
-def event_ms(event: Event) -> int:
-    """Check an event and return its time in Unix milliseconds; raises RecordError."""
-    encode(event.doc)
+def read_event(event: Event) -> tuple[int, bytes]:
+    """Check an event and return its time in Unix milliseconds and its JSON; raises RecordError."""
     _check_length(event.doc.get("event.id"), "event.id")
-    return _moment_ms(event.doc.get("@timestamp"), "@timestamp")
+    return _moment_ms(event.doc.get("@timestamp"), "@timestamp"), encode(event.doc)
 
 
 def event_day(event: Event) -> date:
@@ -120,11 +119,10 @@ def event_day(event: Event) -> date:
     return (moment if near else event.received).astimezone(UTC).date()
 
 
-def document_ms(identifier: str, doc: Document) -> int:
-    """Check a document of a collection and return its ``at`` in Unix milliseconds; raises RecordError."""
+def read_document(identifier: str, doc: Document) -> tuple[int, bytes]:
+    """Check a document of a collection and return its ``at`` in Unix milliseconds and its JSON; raises RecordError."""
     _check_length(identifier, "the id")
-    encode(doc)
-    return _moment_ms(doc.get("at"), "at")
+    return _moment_ms(doc.get("at"), "at"), encode(doc)
 
 
 def _check_length(identifier: object, name: str) -> None:
