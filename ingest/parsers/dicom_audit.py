@@ -172,13 +172,14 @@ def _participant(element: Element) -> _Participant:
     requestor = element.get("UserIsRequestor", "true").lower() == "true"
     place = element.get("NetworkAccessPointID", "").strip()
     ip = address(place)
+    named = element.get("NetworkAccessPointTypeCode") == "1"  # not a telephone number, 3, or an e-mail address, 4
     return _Participant(
         user=user or element.get("UserName", "").strip(),
         requestor=requestor,
         roles=roles,
         ae_title=_ae_title(element.get("AlternativeUserID", ""), user, may_be_person=requestor or not roles),
         ip=ip,
-        domain=place if not ip and _HOST.fullmatch(place) else "",
+        domain=place if named and not ip and _HOST.fullmatch(place) else "",
     )
 
 

@@ -22,7 +22,8 @@ from wardwatch.event import ECS_VERSION, Document, LogSource, rfc3339
 LOGSOURCE = LogSource(product="hl7", service="v2")
 MAX_BYTES = 1 << 20
 MAX_MESSAGES = 1000  # in one record: a batch
-MAX_TEXT = 256
+MAX_TEXT = 256  # characters of one value
+MAX_LISTED = 50
 
 _CHARSETS = {  # table 0211; "" leaves the choice to the site
     "GBK": "gb18030",
@@ -42,7 +43,8 @@ _FRAMING = b"\x0b\x1c\r\n \t\0"
 _SEGMENT_END = re.compile(r"[\r\n]+")
 _CODE = re.compile(r"[A-Za-z0-9_]{1,20}")
 _ESCAPE = re.compile(r"\\([FSTRE])\\")
-_PARAMETER = re.compile(r"[A-Z][A-Z0-9]{2}(\.\d{1,2}){1,3}")
+_STATUS = re.compile(r"[A-Z]")  # table 0085
+_PARAMETER = re.compile(r"[A-Z][A-Z0-9]{2}(\.[0-9]{1,2}){1,3}")
 _TIME = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?)?)?)?(?:([+-])(\d\d)(\d\d))?"
 )
@@ -249,13 +251,13 @@ def _order(message: Message) -> Document:
     return {
         "hospital.order.id_token": message.value("ORC", 2) or message.value("OBR", 2) or message.value("ORC", 3),
         "hl7.observation_count": len(observations),
-        "hl7.observation_status": sorted(status for status in statuses if len(status) == 1 and status.isalpha()),
+        "hl7.observation_status": sorted(status for status in statuses if _STATUS.fullmatch(status)),
     }
 
 
 def _query(message: Message) -> Document:
     names = {message.component_of(item).lstrip("@") for item in message.repetitions("QPD", 3) if item[:1] == "@"}
-    return {"hl7.query_parameters": sorted(name for name in names if _PARAMETER.fullmatch(name))}
+    return {"hl7.query_parameters": sorted(name for name in names if _PARAMETER.fullmatch(name))[:MAX_LISTED]}
 
 
 def _asked(message: Message) -> str:

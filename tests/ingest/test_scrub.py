@@ -132,5 +132,5 @@ def test_an_identity_number_is_found_in_any_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("hostile", ["a" * 300_000, "1" * 300_000, "患者" * 100_000, "a@" * 150_000, "地址:" * 90_000])
-def test_hostile_text_takes_linear_time(hostile: str) -> None:
+def test_long_hostile_text_is_scrubbed_before_the_test_times_out(hostile: str) -> None:
     assert len(scrub_text(hostile)) <= len(hostile) * 5

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -53,6 +55,27 @@ def test_a_token_that_was_not_committed_is_forgotten(tmp_path: Path) -> None:
         assert after.token("pt", SECRET) != lost
         with pytest.raises(NotFound):
             after.reveal(lost)
+
+
+def test_a_committed_token_survives_the_death_of_its_process(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from ingest.vault import Vault; "
+        "vault = Vault(Path(sys.argv[1]), bytes(range(32))); print(vault.token('pt', 'MR204871'), flush=True); "
+        "vault.commit(); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "v"], capture_output=True, text=True, check=False)
+    assert done.returncode == -9
+    with closing(Vault(tmp_path / "v", KEY)) as after:
+        assert after.token("pt", SECRET) == done.stdout.strip()
+
+
+def test_a_second_process_may_reveal_while_the_first_writes(tmp_path: Path, vault: Vault) -> None:
+    token = vault.token("pt", SECRET)
+    with closing(Vault(tmp_path / "vault.sqlite", KEY)) as reader:
+        with pytest.raises(NotFound):
+            reader.reveal(token)
+        vault.commit()
+        assert reader.reveal(token) == SECRET
 
 
 def test_the_file_holds_no_value_in_the_clear(tmp_path: Path, vault: Vault) -> None:

@@ -167,6 +167,15 @@ def test_type_and_trigger_decide_the_classification(
     assert (doc["event.category"][0], doc["event.type"][0], doc["event.outcome"]) == expected
 
 
+def test_a_hostile_query_or_result_adds_no_more_than_a_bounded_list_of_codes() -> None:
+    asked = "~".join(f"@P{number:02}.{item}^x" for number in range(50) for item in range(1, 9))
+    doc = _message(
+        "ORU^R01", f"QPD|Q|1|{asked}", *(f"OBX|{number}||||||||||{chr(number)}" for number in range(32, 999))
+    )
+    assert len(doc["hl7.query_parameters"]) == 50
+    assert doc["hl7.observation_status"] == [chr(letter) for letter in range(ord("A"), ord("Z") + 1)]
+
+
 def test_a_merge_names_both_patients_and_both_are_tokenised() -> None:
     doc = _message("ADT^A40", "PID|1||MR1^^^H1^MR", "MRG|MR2^^^H1^MR")
     assert (doc["hospital.patient.id_token"], doc["hospital.patient.merged_id_token"]) == ("MR1", "MR2")

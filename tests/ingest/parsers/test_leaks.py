@@ -66,7 +66,8 @@ def _dicom(content: bytes) -> bytes:
 <PurposeOfUse code="{NAME}"/></EventIdentification>
 <ActiveParticipant UserID="{STAFF}" AlternativeUserID="{STAFF}" UserName="{NAME}" UserIsRequestor="true"
 NetworkAccessPointID="{NAME}"><RoleIDCode csd-code="110153"/></ActiveParticipant>
-<ActiveParticipant UserID="{STAFF}" UserName="{NAME}" UserIsRequestor="false"/>
+<ActiveParticipant UserID="{STAFF}" UserName="{NAME}" UserIsRequestor="false"
+NetworkAccessPointID="{PHONE}" NetworkAccessPointTypeCode="3"/>
 <AuditSourceIdentification AuditSourceID="{NAME}" code="{NAME}"/>
 <ParticipantObjectIdentification ParticipantObjectID="{RECORD}^^^H1~{IDENTITY}" ParticipantObjectTypeCode="1"
 ParticipantObjectTypeCodeRole="1" ParticipantObjectSensitivity="{NAME}">
