@@ -10,7 +10,7 @@ from detections.sigma.rule import PLACEHOLDER, Match, Rule, RuleCard
 from detections.sigma.view import Cell, Scalar, View
 from wardwatch.errors import DecodeError
 from wardwatch.event import Document, Event, parse_time, rfc3339
-from wardwatch.store.documents import event_day
+from wardwatch.store.reading import event_day
 from wardwatch.text import safe_text
 
 FIELDS_BYTES = 4096

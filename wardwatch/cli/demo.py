@@ -61,7 +61,7 @@ def demo(
 
 
 def _once(settings: Settings, folder: Path | None, on_day: date, events: int, timeout_s: int, *, quiet: bool) -> Report:
-    logs.configure("error" if quiet else "warning", stage="demo")
+    logs.configure("critical", stage="demo")
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="wardwatch-demo-") as temporary, console.status("starting") as status:
         where = _emptied(folder) if folder else Path(temporary)
