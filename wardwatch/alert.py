@@ -6,12 +6,15 @@ An alert is one document with two owners: detection writes what happened (DETECT
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, Final
 
 from wardwatch.errors import NotFound
+from wardwatch.event import ECS_VERSION
 from wardwatch.topics import TENANT
 
 AlertDocument = dict[str, Any]
@@ -79,6 +82,75 @@ def alert_id(tenant: str, rule: str, group: str, window_start: datetime) -> str:
     """
     digest = blake2b(f"{tenant}\0{rule}\0{group}\0{window_start.astimezone(UTC).isoformat()}".encode(), digest_size=12)
     return f"{tenant}-{window_start.astimezone(UTC):%Y%m}-{digest.hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a job found by itself, without events; times are RFC 3339, ``group`` tells the rule's alerts apart."""
+
+    id: str
+    tenant: str
+    organization: str
+    rule: str
+    severity: Severity
+    title: Mapping[str, str]
+    sentence: Mapping[str, str]
+    response: Mapping[str, str]
+    group: Mapping[str, str]
+    priority_reasons: Sequence[Mapping[str, Any]]
+    first_seen: str
+    last_seen: str
+    count: int = 1
+
+
+def machine_alert(found: Finding, *, created: str, recovered_at: str | None = None) -> AlertDocument:
+    """Return the alert of a finding, shaped as the alerter's are; ``recovered_at`` is when its cause had gone."""
+    priority = round(sum(float(each["points"]) for each in found.priority_reasons))
+    own = {
+        "schema_version": SCHEMA_VERSION,
+        "fingerprint": f"{found.tenant}/{found.rule}/{':'.join(found.group.values())}",
+        "group_by": dict(found.group),
+        "window_start": found.first_seen,
+        "count": found.count,
+        "first_seen": found.first_seen,
+        "last_seen": found.last_seen,
+        "source_events": [],
+        "matched": [{"field": name, "values": [value]} for name, value in found.group.items()],
+        "severity": found.severity.value,
+        "rule_status": "stable",
+        "title": dict(found.title),
+        "sentence": dict(found.sentence),
+        "response": dict(found.response),
+        "asset_criticality": "",
+        "patient_token": "",
+        "priority": priority,
+        "priority_level": priority_level(priority),
+        "priority_reasons": [dict(each) for each in found.priority_reasons],
+    }
+    return {
+        "@timestamp": found.last_seen,
+        "ecs": {"version": ECS_VERSION},
+        "event": {
+            "id": found.id,
+            "kind": "alert",
+            "created": created,
+            "severity": found.severity.number,
+            "reason": found.sentence["en"],
+            "risk_score": priority,
+            "risk_score_norm": priority,
+        },
+        "message": found.title["en"],
+        "organization": {"id": found.tenant, "name": found.organization},
+        "labels": {"tenant": found.tenant},
+        "rule": {"id": found.rule, "uuid": found.rule, "name": found.title["en"], "ruleset": "scheduler"},
+        "related": {},
+        "wardwatch": {"alert": own | ({"recovered_at": recovered_at} if recovered_at else {})},
+    }
+
+
+def priority_level(priority: int) -> str:
+    """Return P1 (80 and more), P2 (60), P3 (40) or P4."""
+    return next((name for name, least in (("P1", 80), ("P2", 60), ("P3", 40)) if priority >= least), "P4")
 
 
 def parse_alert_id(identifier: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 class Rows(Protocol):
     """What a lookup reads of ``wardwatch.tables.Tables``."""
 
-    def rows(self, table: str, tenant: str = "") -> Mapping[str, Mapping[str, Any]]:
+    def rows(self, table: str, tenant: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the rows for all and, over them, the tenant's, by key."""
 
     def version(self, table: str) -> int:

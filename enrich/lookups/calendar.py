@@ -34,7 +34,7 @@ class Calendar:
     def _zone(self, tenant: str) -> ZoneInfo:
         version = self._tables.version("tenants")
         if version != self._version:
-            rows = self._tables.rows("tenants")
+            rows = self._tables.rows("tenants", "")
             self._zones = {slug: _named(str(row.get("zone") or "")) for slug, row in rows.items()}
             self._version = version
         return self._zones.get(tenant, ZONE)

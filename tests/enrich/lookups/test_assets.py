@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from enrich.lookups.assets import Assets
+from wardwatch import topics
 from wardwatch.bus import open_bus
 from wardwatch.event import Event
 from wardwatch.tables import Tables
@@ -159,6 +160,7 @@ def test_among_100_000_assets_every_lookup_agrees_with_a_search_through_all() ->
 @pytest.fixture
 def tables(tmp_path: Path) -> Iterator[Tables]:
     bus = open_bus(f"sqlite:///{tmp_path / 'bus.sqlite'}")
+    bus.ensure_topics(topics.shared())
     tables = Tables(bus)
     yield tables
     tables.close()

@@ -1,0 +1,44 @@
+"""Retention: removes alerts and events that are older than the operator keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from wardwatch import topics
+from wardwatch.bus import Bus
+from wardwatch.errors import SettingsError
+from wardwatch.store import Store
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Retention:
+    """The job; ``tenants`` returns those of the table, the ones with topics are added."""
+
+    bus: Bus
+    store: Store
+    keep_alerts_days: int
+    keep_events_days: int
+    now: Callable[[], datetime]
+    tenants: Callable[[], Iterable[str]]
+
+    def __call__(self) -> None:
+        """Expire what is too old of every tenant; raises Unavailable."""
+        for tenant in sorted({*filter(topics.TENANT.fullmatch, self.tenants()), *self._seen()}):
+            alerts = self.store.alerts.expire(tenant, self.now() - timedelta(days=self.keep_alerts_days))
+            events = self.store.events.expire(tenant, self.now() - timedelta(days=self.keep_events_days))
+            if alerts or events:
+                log.info("expired", tenant=tenant, alerts=alerts, events=events)
+
+    def _seen(self) -> Iterable[str]:
+        for topic in self.bus.topics():
+            if topic.startswith(topics.EVENTS_PREFIX):
+                try:
+                    yield topics.tenant_of(topic)
+                except SettingsError:
+                    log.warning("foreign_topic", topic=topic)
