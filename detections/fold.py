@@ -199,7 +199,7 @@ def _described(doc: AlertDocument, match: MatchRecord) -> AlertDocument:
         "tags": rule.tags,
         "threat": attack.threat(rule.tags),
         "rule": {
-            "id": rule.id,
+            "id": rule.slug,
             "uuid": rule.id,
             "name": rule.name,
             "description": rule.description,

@@ -57,9 +57,13 @@ class Presentation(BaseModel):
 
 
 class RuleCard(msgspec.Struct, frozen=True):
-    """What an alert says of its rule; it travels with every match, so that the alerter needs no rules."""
+    """What an alert says of its rule; it travels with every match, so that the alerter needs no rules.
+
+    ``id`` is the Sigma id, ``slug`` the word that people use: the Sigma ``name``, else the name of the file.
+    """
 
     id: str
+    slug: str
     version: str
     name: str
     description: str
@@ -101,6 +105,7 @@ class Rule:
         sigma, own = self.sigma, self.presentation
         return RuleCard(
             id=self.id,
+            slug=(sigma.name or self.file.stem)[:100],
             version=self.version,
             name=self.title,
             description=(sigma.description or "")[:2000],
