@@ -191,7 +191,8 @@ def _topic_key(table: str, tenant: str, key: str) -> str:
 
 
 def _parse_key(key: str | None) -> tuple[str, str, str]:
-    table, tenant, rest = ((key or "").split("/", 2) + ["", ""])[:3]
+    table, _, within = (key or "").partition("/")
+    tenant, _, rest = within.partition("/")
     if not _TABLE.fullmatch(table) or not rest or (tenant and not TENANT.fullmatch(tenant)):
         raise DecodeError(f"{(key or '')[:80]!r} is no key of a row", step="tables")
     return table, tenant, rest

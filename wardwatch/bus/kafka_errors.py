@@ -1,0 +1,50 @@
+"""How the adapter speaks to kafka-python: bounded waits, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from wardwatch.errors import BusUnavailable, RecordTooLarge, WardwatchError
+
+CLIENT: dict[str, Any] = {
+    "bootstrap_timeout_ms": 5_000,
+    "request_timeout_ms": 8_000,
+    "reconnect_backoff_max_ms": 1_000,
+    "metadata_max_age_ms": 3_000,  # topics that appear under a prefix are picked up after so long
+}
+"""Settings of every client. The defaults wait 30 s and more for a broker that is gone."""
+
+_Client = TypeVar("_Client")
+
+
+@contextmanager
+def translated(servers: Sequence[str]) -> Iterator[None]:
+    """Turn every error of kafka-python into RecordTooLarge or BusUnavailable."""
+    try:
+        yield
+    except WardwatchError:
+        raise
+    except (KafkaError, OSError) as error:
+        raise ours(error, servers) from error
+
+
+def ours(error: BaseException, servers: Sequence[str]) -> WardwatchError:
+    """Return our error for one of kafka-python's."""
+    reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+        return RecordTooLarge(reason, step="send")
+    return BusUnavailable(reason, step="bus", record=",".join(servers))
+
+
+def ready(client: _Client) -> _Client:
+    """Return the consumer once it knows the cluster; close it when no broker answers."""
+    try:
+        client.bootstrap(timeout_ms=CLIENT["bootstrap_timeout_ms"])  # type: ignore[attr-defined]
+    except BaseException:
+        client.close(autocommit=False)  # type: ignore[attr-defined]
+        raise
+    return client
