@@ -40,7 +40,7 @@ def parse(record: Record, site: Site) -> list[Parsed]:
     event_id, channel = _event_id(event.event_id), str(event.channel or "")
     service = SERVICES.get(channel.lower(), "")
     kind = KINDS.get((service, event_id), _UNKNOWN)
-    doc = _head(event, event_id, channel)
+    doc = _head(event, event_id, channel, service)
     doc["@timestamp"] = _time(event.time, record, site)
     data = dict(_flat(event.data))
     user_data = dict(_flat(event.user_data))
@@ -80,10 +80,11 @@ def _time(value: object, record: Record, site: Site) -> str:
     return moment(str(value), site.zone, step="windows") if value else rfc3339(record.received)
 
 
-def _head(event: WindowsEvent, event_id: int, channel: str) -> Document:
+def _head(event: WindowsEvent, event_id: int, channel: str, service: str) -> Document:
     doc: Document = {
         "event.kind": "event",
         "event.module": "windows",
+        "event.dataset": f"windows.{service or 'other'}",
         "event.code": str(event_id),
         "winlog.event_id": event_id,
         "winlog.channel": channel,

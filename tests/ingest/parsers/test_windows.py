@@ -107,6 +107,7 @@ def test_one_event_reads_the_same_in_every_shape(shape: str) -> None:
         "@timestamp": TIME,
         "event.kind": "event",
         "event.module": "windows",
+        "event.dataset": "windows.sysmon",
         "event.code": "1",
         "event.action": "process-created",
         "event.category": ["process"],
