@@ -114,7 +114,7 @@ def _zone(name: str) -> ZoneInfo:
 
 def _charset(name: str) -> str:
     try:
-        b"".decode(name)
+        " ".encode(name)  # not b"".decode: nothing to decode needs no codec
     except (LookupError, ValueError):
         raise typer.BadParameter(f"{name!r} is no character set, such as gb18030", param_hint="--charset") from None
     return name

@@ -82,7 +82,8 @@ def parse(record: Record, site: Site) -> list[Parsed]:
     doc: Document = {
         "@timestamp": time,
         "event.kind": "event",
-        "event.module": "huawei_usg",
+        "event.module": "huawei",
+        "event.dataset": "huawei.usg",
         "event.code": f"{found['module']}/{found['brief']}",
         "event.severity": int(found["severity"]),
         "observer.vendor": "Huawei",

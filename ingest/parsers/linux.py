@@ -32,10 +32,12 @@ def parse(record: Record, site: Site) -> list[Parsed]:
         raise ParseError("no time and program as syslog writes them", step="linux")
     body = text(message.body, site.charset).strip()
     program = message.app.rpartition("/")[2]
+    service = _SERVICES.get(program, "")
     doc: Document = {
         "@timestamp": rfc3339(message.timestamp),
         "event.kind": "event",
         "event.module": "linux",
+        "event.dataset": f"linux.{service or 'syslog'}",
         "process.name": program,
     }
     if message.host:
@@ -44,7 +46,7 @@ def parse(record: Record, site: Site) -> list[Parsed]:
         doc["process.pid"] = int(message.process_id[:18])
     found = _meaning(program, body)
     doc.update(found or {"message": body})
-    return [Parsed(doc, LogSource("linux", service=_SERVICES.get(program, "")))]
+    return [Parsed(doc, LogSource("linux", service=service))]
 
 
 def _message(record: Record, site: Site) -> syslog.Syslog:

@@ -164,7 +164,12 @@ def _program(data: Mapping[str, Any]) -> str:
 
 
 def _head() -> Document:
-    return {"event.kind": "event", "event.module": "mysql_audit", "event.category": ["database"]}
+    return {
+        "event.kind": "event",
+        "event.module": "mysql",
+        "event.dataset": "mysql.audit",
+        "event.category": ["database"],
+    }
 
 
 def _connection(doc: Document, operation: str, status: str) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from io import BytesIO
 
 import orjson
-from evtx import PyEvtxParser
 
 from ingest.address import address
 from ingest.parsers import Parsed, Parser, Record, Site
 from ingest.parsers.clock import moment
+from ingest.parsers.evtx_file import MAGIC, evtx_records
 from ingest.parsers.json_objects import json_objects
 from ingest.parsers.windows_events import KINDS, REGISTRY_ACTIONS, SERVICES, Kind
 from ingest.parsers.windows_shapes import WindowsEvent, plain, windows_event
@@ -24,7 +23,6 @@ from ingest.scrub import Action
 from wardwatch.errors import ParseError
 from wardwatch.event import MAX_BYTES, MAX_INTEGER, Document, LogSource, rfc3339
 
-_MAGIC = b"ElfFile\x00"
 _MAX_NAMES = 512  # event data of one event; Microsoft's largest have about 60
 _MAX_NAME = 128
 _UNKNOWN = Kind("")
@@ -33,27 +31,7 @@ _ABSENT = ("", "-", None)
 
 def split(data: bytes) -> Iterator[bytes]:
     """Cut a file: the records of an EVTX file as evtx_dump's JSON, else its JSON objects."""
-    if not data.startswith(_MAGIC):
-        yield from json_objects(data)
-        return
-    try:
-        records = PyEvtxParser(BytesIO(data)).records_json()
-    except OSError as error:
-        yield _damaged(error)
-        return
-    while True:
-        try:
-            found = next(records, None)
-        except (OSError, RuntimeError) as error:
-            yield _damaged(error)
-            continue
-        if found is None:
-            return
-        yield found["data"].encode()
-
-
-def _damaged(error: Exception) -> bytes:
-    return f"damaged EVTX: {error}".encode()
+    return evtx_records(data) if data.startswith(MAGIC) else json_objects(data)
 
 
 def parse(record: Record, site: Site) -> list[Parsed]:
@@ -62,7 +40,7 @@ def parse(record: Record, site: Site) -> list[Parsed]:
     event_id, channel = _event_id(event.event_id), str(event.channel or "")
     service = SERVICES.get(channel.lower(), "")
     kind = KINDS.get((service, event_id), _UNKNOWN)
-    doc = _head(event, event_id, channel)
+    doc = _head(event, event_id, channel, service)
     doc["@timestamp"] = _time(event.time, record, site)
     data = dict(_flat(event.data))
     user_data = dict(_flat(event.user_data))
@@ -81,6 +59,8 @@ def _decode(data: bytes) -> Document:
     # not wardwatch.event.decode: NXLog writes the keywords of an event as -2^63
     if len(data) > MAX_BYTES:
         raise ParseError(f"{len(data)} bytes, at most {MAX_BYTES} are read", step="windows")
+    if data.startswith(b"EVTX "):  # what evtx_records says of a damaged part
+        raise ParseError(data[:80].decode("ascii", "replace"), step="windows")
     try:
         raw = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -100,10 +80,11 @@ def _time(value: object, record: Record, site: Site) -> str:
     return moment(str(value), site.zone, step="windows") if value else rfc3339(record.received)
 
 
-def _head(event: WindowsEvent, event_id: int, channel: str) -> Document:
+def _head(event: WindowsEvent, event_id: int, channel: str, service: str) -> Document:
     doc: Document = {
         "event.kind": "event",
         "event.module": "windows",
+        "event.dataset": f"windows.{service or 'other'}",
         "event.code": str(event_id),
         "winlog.event_id": event_id,
         "winlog.channel": channel,

@@ -146,6 +146,7 @@ KINDS: dict[tuple[str, int], Kind] = {
         ("process",),
         ("end",),
         "success",
+        "process_termination",
         fields={**_ACTOR, "ProcessName": "process.executable", "ProcessId": "process.pid"},
     ),
     ("security", 4697): Kind(

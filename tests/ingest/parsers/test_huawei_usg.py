@@ -38,7 +38,8 @@ def test_a_permitted_connection_has_both_ends_its_zones_and_its_rule() -> None:
     assert parsed.doc == {
         "@timestamp": "2026-02-28T18:11:09.000Z",
         "event.kind": "event",
-        "event.module": "huawei_usg",
+        "event.module": "huawei",
+        "event.dataset": "huawei.usg",
         "event.code": "POLICY/POLICYPERMIT",
         "event.severity": 6,
         "event.category": ["network"],

@@ -37,6 +37,7 @@ def test_frames_and_lines_of_files_read_the_same() -> None:
         "@timestamp": "2026-02-28T18:11:09.000Z",
         "event.kind": "event",
         "event.module": "linux",
+        "event.dataset": "linux.sshd",
         "event.category": ["authentication"],
         "event.type": ["start"],
         "event.action": "ssh-login",

@@ -50,7 +50,8 @@ def test_a_query_of_server_audit_is_read_whole() -> None:
     assert parsed.doc == {
         "@timestamp": "2026-02-28T18:11:09.000Z",
         "event.kind": "event",
-        "event.module": "mysql_audit",
+        "event.module": "mysql",
+        "event.dataset": "mysql.audit",
         "event.category": ["database"],
         "event.type": ["access"],
         "event.action": "db-select",

@@ -107,6 +107,7 @@ def test_one_event_reads_the_same_in_every_shape(shape: str) -> None:
         "@timestamp": TIME,
         "event.kind": "event",
         "event.module": "windows",
+        "event.dataset": "windows.sysmon",
         "event.code": "1",
         "event.action": "process-created",
         "event.category": ["process"],
@@ -271,10 +272,26 @@ def test_a_cut_object_spoils_only_itself() -> None:
     ]
 
 
-def test_damaged_evtx_files_are_one_refused_record() -> None:
-    for data in (b"ElfFile\x00", b"ElfFile\x00" + bytes(5000)):
-        for record in PARSER.split(data):
-            with pytest.raises(ParseError):
+@pytest.mark.parametrize("data", [b"ElfFile\x00", b"ElfFile\x00" + bytes(5000) + b"x" * 70_000])
+def test_damaged_evtx_files_are_refused_not_ignored(data: bytes) -> None:
+    records = list(PARSER.split(data))
+    assert records
+    for record in records:
+        with pytest.raises(ParseError, match="EVTX"):
+            one(record)
+
+
+@needs_data
+def test_a_changed_byte_of_an_evtx_file_refuses_its_chunk(tmp_path: Path) -> None:
+    file = next(iter(_regression(tmp_path))).with_suffix(".evtx")
+    data = bytearray(file.read_bytes())
+    data[5000] ^= 0xFF
+    (record,) = PARSER.split(bytes(data))
+    with pytest.raises(ParseError, match="chunk 0 does not match its checksum"):
+        one(record)
+    for size in (60_000, 4096, 100):
+        for record in list(PARSER.split(file.read_bytes()[:size])) or [b"{}"]:
+            with pytest.raises(ParseError, match="EVTX"):
                 one(record)
 
 
@@ -292,9 +309,7 @@ def test_real_events_all_parse() -> None:
 
 @needs_data
 def test_evtx_files_and_their_json_agree(tmp_path: Path) -> None:
-    with tarfile.open(DATA / "sigmahq-regression.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    files = sorted(tmp_path.rglob("*.json"))
+    files = _regression(tmp_path)
     assert len(files) > 100
     events = 0
     for file in files:
@@ -302,6 +317,12 @@ def test_evtx_files_and_their_json_agree(tmp_path: Path) -> None:
         assert from_json == from_evtx, file.name
         events += len(from_json)
     assert events == 126
+
+
+def _regression(folder: Path) -> list[Path]:
+    with tarfile.open(DATA / "sigmahq-regression.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    return sorted(folder.rglob("*.json"))
 
 
 def _documents(file: Path) -> list[tuple[dict[str, object], LogSource]]:

@@ -1,0 +1,90 @@
+"""``wardwatch parse`` as a person runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from ingest.parsers import PARSERS
+
+SAMPLES = Path(__file__).parents[2] / "bench" / "samples"
+
+
+def parse(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "wardwatch", "parse", *arguments]
+    return subprocess.run(command, input=data, capture_output=True, check=False, timeout=120)
+
+
+def events(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, object]]:
+    return [orjson.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("source", "file"),
+    [
+        ("windows", "windows.ndjson"),
+        ("linux", "linux.log"),
+        ("huawei_usg", "huawei_usg.log"),
+        ("mysql_audit", "mysql_audit.csv"),
+    ],
+)
+def test_every_record_of_a_sample_becomes_a_scrubbed_event(source: str, file: str) -> None:
+    done = parse("--source", source, str(SAMPLES / file))
+    assert (done.returncode, done.stderr) == (0, b"")
+    found = events(done)
+    assert len(found) == len((SAMPLES / file).read_bytes().splitlines())
+    assert all(event["event.module"] == source.partition("_")[0] and event["privacy.policy_version"] for event in found)
+    assert len({event["event.id"] for event in found}) == len(found)
+
+
+def test_events_have_the_same_ids_when_a_file_is_read_again() -> None:
+    first, second = (events(parse("--source", "linux", str(SAMPLES / "linux.log"))) for _ in range(2))
+    assert [event["event.id"] for event in first] == [event["event.id"] for event in second]
+
+
+def test_a_record_that_cannot_be_read_is_named_and_the_others_are_printed() -> None:
+    good = (SAMPLES / "mysql_audit.csv").read_bytes().splitlines()[:2]
+    done = parse("--source", "mysql_audit", "-", data=good[0] + b"\nsecret words\n" + good[1] + b"\n")
+    assert done.returncode == 1
+    assert len(events(done)) == 2
+    error = done.stderr.decode()
+    assert error.startswith(f"stdin: record 2 (byte offset {len(good[0]) + 1}): ")
+    assert error.count("\n") == 1
+    assert "secret" not in error
+
+
+def test_times_without_a_zone_are_read_in_the_one_given() -> None:
+    line = (SAMPLES / "mysql_audit.csv").read_bytes().splitlines()[0]
+    (event,) = events(parse("--source", "mysql_audit", "--zone", "UTC", "-", data=line))
+    assert event["@timestamp"] == "2026-03-01T02:11:09.000Z"
+
+
+def test_an_unknown_source_is_answered_with_the_names_there_are() -> None:
+    done = parse("--source", "dishwasher", "-")
+    assert done.returncode == 2
+    assert all(name.encode() in done.stderr for name in PARSERS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--zone", "Mars/Base", "-"), ("--charset", "klingon", "-"), ("no-such-file.log",), ()],
+)
+def test_wrong_arguments_are_usage_errors(arguments: tuple[str, ...]) -> None:
+    assert parse("--source", "linux", *arguments).returncode == 2
+
+
+def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
+    file = tmp_path / "long.log"
+    file.write_bytes((SAMPLES / "linux.log").read_bytes() * 2000)
+    command = [sys.executable, "-m", "wardwatch", "parse", "--source", "linux", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
