@@ -3,8 +3,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-import hl7
-from hl7.client import MLLPClient
+import hl7  # type: ignore[import-untyped]
+from hl7.client import MLLPClient  # type: ignore[import-untyped]
 
 from ingest.listeners.mllp import acknowledge
 from tests.ingest.running import HL7, dead_letters, running
