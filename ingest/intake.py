@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from ingest import parsers
-from ingest.parsers import Parsed, Parser, Record, Site
+from ingest.parsers import Parser, Record, Site
 from ingest.quarantine import Quarantine
 from ingest.scrub import Tokens, scrub
 from ingest.spool import Entry, Kind, Spool
 from wardwatch import topics
 from wardwatch.errors import ParseError, RecordError, SettingsError, Unavailable
-from wardwatch.event import ECS_VERSION, Event, encode, event_id, rfc3339
+from wardwatch.event import ECS_VERSION, Document, Event, encode, event_id, rfc3339
 from wardwatch.settings import CollectorSettings, SourceSettings
 from wardwatch.stage import EVENTS
 from wardwatch.worker import dead_letter
@@ -89,7 +89,7 @@ class Intake:
         if not record.data.strip():
             return [Entry("filtered", source.name)]  # a keep-alive
         try:
-            return [self._forward(event) for event in self.events(source, record)]
+            return [self._forward(event) for event in events_of(record, source, self.tenant, self.tokens)]
         except Unavailable:
             raise
         except RecordError as error:
@@ -98,29 +98,6 @@ class Intake:
             # a parser's own mistake must not stop its source: the record is kept, counted and shown
             log.error("parser_failed", source=source.name, error=type(error).__name__)  # its text may quote the record
             return [self._dead(source, record, ParseError(f"{type(error).__name__} in the parser", step="parse"))]
-
-    def events(self, source: Source, record: Record) -> list[Event]:
-        """Return the scrubbed events of one record; raises RecordError."""
-        found = source.parser.parse(record, source.site)
-        if not found:
-            raise ParseError("no event in the record", step="parse")
-        identity = (record.position,) if record.position else (record.peer, record.data)
-        several = len(found) > 1
-        return [
-            self._event(source, record, item, (*identity, str(index)) if several else identity)
-            for index, item in enumerate(found)
-        ]
-
-    def _event(self, source: Source, record: Record, item: Parsed, identity: tuple[str | bytes, ...]) -> Event:
-        doc = scrub(item.doc, source.parser.policy, self.tokens)
-        doc["event.id"] = event_id(self.tenant, source.name, *identity)
-        doc["event.created"] = rfc3339(record.received)
-        doc["organization.id"] = self.tenant
-        doc["ecs.version"] = ECS_VERSION
-        if record.peer:
-            doc["log.source.address"] = record.peer
-        position = record.position or f"{source.settings.transport}:{record.peer}"
-        return Event(doc, self.tenant, source.name, item.logsource, position[:500], record.received)
 
     def _forward(self, event: Event) -> Entry:
         self.last.setdefault(event.source, LastSeen()).event = str(event.doc.get("@timestamp"))
@@ -140,3 +117,29 @@ class Intake:
         for entry in (entry for entries in found for entry in entries):
             EVENTS.labels("collector", self.tenant, source.name, "accepted").inc()
             EVENTS.labels("collector", self.tenant, source.name, entry.kind).inc()
+
+
+def events_of(record: Record, source: Source, tenant: str, tokens: Tokens) -> list[Event]:
+    """Return the scrubbed events of one record; raises RecordError. Their tokens are not committed yet."""
+    found = source.parser.parse(record, source.site)
+    if not found:
+        raise ParseError("no event in the record", step="parse")
+    identity = (record.position,) if record.position else (record.peer, record.data)
+    events = []
+    for index, item in enumerate(found):
+        doc = scrub(item.doc, source.parser.policy, tokens)
+        parts = (*identity, str(index)) if len(found) > 1 else identity
+        doc["event.id"] = event_id(tenant, source.name, *parts)
+        doc |= _provenance(record, tenant)
+        position = record.position or f"{source.settings.transport}:{record.peer}"
+        events.append(Event(doc, tenant, source.name, item.logsource, position[:500], record.received))
+    return events
+
+
+def _provenance(record: Record, tenant: str) -> Document:
+    doc: Document = {
+        "event.created": rfc3339(record.received),
+        "organization.id": tenant,
+        "ecs.version": ECS_VERSION,
+    }
+    return doc | {"log.source.address": record.peer} if record.peer else doc

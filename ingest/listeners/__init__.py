@@ -48,12 +48,12 @@ def split_address(listen: str, source: str) -> tuple[str, int]:
 def bind(listen: str, source: str, kind: socket.SocketKind) -> socket.socket:
     """Return a bound socket of this kind; raises SettingsError naming the source."""
     host, port = split_address(listen, source)
+    opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        family = socket.getaddrinfo(host or "0.0.0.0", port, type=kind)[0][0]  # noqa: S104 an empty host means all
-        opened = socket.socket(family, kind)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind((host, port))
     except OSError as error:
+        opened.close()
         remedy = "choose a free port above 1023 or grant the right to bind it"
         reason = f"{listen} can't be opened: {error.strerror}"
         raise SettingsError(reason, step="collector", record=source, remedy=remedy) from None

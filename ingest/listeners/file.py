@@ -16,7 +16,6 @@ from pathlib import Path
 
 import msgspec
 
-from ingest import parsers
 from ingest.framing import MAX_FRAME_BYTES
 from ingest.intake import Intake, Source
 from ingest.listeners import accept_patiently
@@ -24,11 +23,15 @@ from ingest.parsers import Record
 from ingest.spool import write_durably
 from wardwatch.errors import RecordError, SettingsError
 
+WHOLE = ("hl7v2", "dicom_audit")
+"""Sources whose records span lines; so do those of EVTX files."""
+
 POLL_S = 0.25
 MAX_WHOLE_BYTES = 256 * 2**20
 _READ_BYTES = 2 * MAX_FRAME_BYTES
 _BATCH = 500
 _HEAD_BYTES = 1024
+_EVTX = b"ElfFile\0"
 
 
 class Mark(msgspec.Struct):
@@ -102,10 +105,17 @@ class FileListener:
         return [path for path in (*renamed, *named) if path.is_file()]
 
     def _read(self, path: Path) -> None:
-        if self._source.parser.split is parsers.lines:
+        if not self._is_whole(path):
             self._tail(path)
         elif self._is_complete(path):
             self._read_whole(path)
+
+    def _is_whole(self, path: Path) -> bool:
+        """Tell whether records are no lines, so that the file can be read only when it is complete."""
+        if self._source.name in WHOLE:
+            return True
+        with path.open("rb") as file:
+            return file.read(len(_EVTX)) == _EVTX
 
     def _tail(self, path: Path) -> None:
         with path.open("rb") as file:

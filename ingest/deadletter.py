@@ -1,0 +1,171 @@
+"""``wardwatch deadletter``: list, show and replay the records that a stage could not process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ingest.collector import site_folder
+from ingest.intake import Source, events_of, source_of
+from ingest.quarantine import PREFIX, Quarantine
+from ingest.vault import open_tokens
+from wardwatch import topics
+from wardwatch.bus import Bus, Producer, open_bus
+from wardwatch.errors import DecodeError, NotFound, RecordError
+from wardwatch.event import decode, encode
+from wardwatch.settings import Settings, SourceSettings, load
+from wardwatch.text import safe_text
+
+Letter = dict[str, Any]
+
+deadletter = typer.Typer(
+    rich_markup_mode="rich", no_args_is_help=True, help="Look at the records that could not be processed; replay them."
+)
+_Tenant = Annotated[str, typer.Option(help="Only this tenant.", show_default=False)]
+_Config = Annotated[Path | None, typer.Option(help="TOML file with settings.", show_default=False)]
+_Json = Annotated[bool, typer.Option("--json", help="Print for machines, one letter per line.")]
+
+
+@deadletter.command("list")
+def list_letters(
+    tenant: _Tenant = "",
+    source: Annotated[str, typer.Option(help="Only this source.", show_default=False)] = "",
+    as_json: _Json = False,
+    config: _Config = None,
+) -> None:
+    """List dead letters, oldest first.
+
+    [bold]Examples[/bold]
+
+    wardwatch deadletter list --tenant renai --source hl7v2
+
+    wardwatch deadletter list --json | jq .reason
+    """
+    bus = open_bus(load(config).bus_url)
+    found = [letter for letter in letters(bus, tenant) if source in ("", letter.get("source"))]
+    bus.close()
+    if as_json:
+        for letter in found:
+            typer.echo(json.dumps(letter))
+        return
+    table = Table("id", "at", "tenant", "source", "position", "step", "reason")
+    for letter in found:
+        names = ("id", "@timestamp", "tenant", "source", "position", "step", "reason")
+        table.add_row(*(safe_text(str(letter.get(name, ""))) for name in names))
+    Console().print(table)
+
+
+@deadletter.command()
+def show(identifier: Annotated[str, typer.Argument(metavar="ID")], config: _Config = None) -> None:
+    """Print one dead letter.
+
+    [bold]Example[/bold]
+
+    wardwatch deadletter show 5c0ffee0b1d5a1e5c0ffee0b1d5a1e00
+    """
+    bus = open_bus(load(config).bus_url)
+    found = [letter for letter in letters(bus) if letter.get("id") == identifier]
+    bus.close()
+    if not found:
+        raise NotFound(f"no dead letter {identifier}", step="deadletter")
+    typer.echo(json.dumps(found[-1], indent=2))
+
+
+@deadletter.command()
+def replay(
+    identifiers: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", show_default=False)] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every letter there is.")] = False,
+    tenant: _Tenant = "",
+    config: _Config = None,
+) -> None:
+    """Process dead letters again: on the collector's host from its quarantine, elsewhere by their scrubbed record.
+
+    An event that had arrived before keeps its id, so nothing is alerted twice. Exit 1 when a letter is refused again.
+
+    [bold]Examples[/bold]
+
+    wardwatch deadletter replay 5c0ffee0b1d5a1e5c0ffee0b1d5a1e00
+
+    wardwatch deadletter replay --all --tenant renai
+    """
+    settings = load(config)
+    bus = open_bus(settings.bus_url)
+    wanted = set(identifiers or [])
+    chosen = {letter["id"]: letter for letter in letters(bus, tenant) if every or letter["id"] in wanted}
+    producer = bus.producer()
+    failed = len(wanted - chosen.keys())
+    for missing in sorted(wanted - chosen.keys()):
+        typer.echo(f"{safe_text(missing)}: no such dead letter")
+    for identifier, letter in chosen.items():
+        try:
+            typer.echo(f"{identifier}: {_again(settings, producer, letter)}")
+        except (RecordError, NotFound) as error:
+            failed += 1
+            typer.echo(f"{identifier}: refused again: {safe_text(str(error))}")
+    producer.flush()
+    producer.close()
+    bus.close()
+    if failed:
+        raise typer.Exit(1)
+
+
+def letters(bus: Bus, tenant: str = "") -> Iterator[Letter]:
+    """Yield the dead letters that are there now, of one or all tenants; one that is no JSON is left out."""
+    names = [name for name in bus.topics() if name.startswith(topics.DEADLETTER_PREFIX)]
+    if tenant:
+        names = [name for name in names if name == topics.deadletter(tenant).name]
+    ends = {(name, partition): end for name in names for partition, end in bus.end_offsets(name).items() if end}
+    if not ends:
+        return
+    with bus.reader(names) as reader:
+        while ends and (records := reader.poll(timeout_s=5.0)):
+            for record in records:
+                if record.offset + 1 >= ends.get((record.topic, record.partition), 0):
+                    ends.pop((record.topic, record.partition), None)
+                try:
+                    letter = decode(record.value or b"")
+                except DecodeError:
+                    continue
+                if isinstance(letter.get("id"), str):
+                    yield letter | {"tenant": topics.tenant_of(record.topic)}
+
+
+def _again(settings: Settings, producer: Producer, letter: Letter) -> str:
+    """Send one letter's record on its way again and return what was done."""
+    if letter.get("payload") is not None:
+        headers = {str(name): str(value) for name, value in (letter.get("headers") or {}).items()}
+        producer.send(letter["topic"], letter["payload"].encode("latin-1"), key=headers.get("id"), headers=headers)
+        return f"sent to {letter['topic']}"
+    if not str(letter.get("position", "")).startswith(PREFIX):
+        raise NotFound("the letter carries no record", step="deadletter")
+    return _from_quarantine(settings, producer, letter)
+
+
+def _from_quarantine(settings: Settings, producer: Producer, letter: Letter) -> str:
+    if letter["tenant"] != settings.collector.tenant:
+        raise NotFound(
+            "its record is in the hospital's quarantine", step="deadletter", remedy="replay on the collector's host"
+        )
+    folder = site_folder(settings)
+    quarantine = Quarantine(folder / "quarantine.sqlite")
+    try:
+        held = quarantine.get(letter["position"])
+    finally:
+        quarantine.close()
+    tokens = open_tokens(settings.collector, folder)
+    events = events_of(held.record, _source(settings, held.source), letter["tenant"], tokens)
+    tokens.commit()
+    for event in events:
+        producer.send(topics.events(event.tenant).name, encode(event.doc), key=event.id, headers=event.headers())
+    return f"parsed again: {len(events)} event{'s' if len(events) > 1 else ''}"
+
+
+def _source(settings: Settings, name: str) -> Source:
+    configured = [source for source in settings.collector.sources if source.parser == name]
+    return source_of(configured[0] if configured else SourceSettings(parser=name, transport="file"), settings.collector)

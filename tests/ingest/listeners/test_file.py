@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+from tests.ingest.running import HL7, Running, events, linux, running
+from wardwatch.settings import SourceSettings
+from wardwatch.testing.ports import wait_until
+
+
+def source(path: Path, parser: str = "linux") -> SourceSettings:
+    return SourceSettings(parser=parser, transport="file", path=str(path))
+
+
+def write(path: Path, *numbers: int, end: bytes = b"\n") -> None:
+    with path.open("ab") as file:
+        file.write(b"\n".join(linux(number) for number in numbers) + end)
+
+
+def accepted(site: Running, name: str, number: int) -> None:
+    wait_until(lambda: site.counts(name)[0] >= number and site.settled(), timeout_s=10, what=f"{number} records")
+    assert site.counts(name)[0] == number
+
+
+def test_lines_are_taken_when_they_are_complete(tmp_path: Path) -> None:
+    log = tmp_path / "auth.log"
+    with running(tmp_path / "data", source(log)) as site:
+        write(log, 1, 2)
+        write(log, 3, end=b"")
+        accepted(site, "linux", 2)
+        write(log, end=b"\n")
+        accepted(site, "linux", 3)
+
+
+def test_rotation_by_renaming_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "auth.log"
+    with running(tmp_path / "data", source(log)) as site:
+        write(log, 1, 2)
+        accepted(site, "linux", 2)
+        log.rename(tmp_path / "auth.log.1")
+        write(tmp_path / "auth.log.1", 3)  # the writer still holds the old file
+        write(log, 4, 5)
+        accepted(site, "linux", 5)
+        assert len({event["event.id"] for event in events(site.settings)}) == 5
+
+
+def test_a_file_copied_and_truncated_is_read_from_its_new_beginning(tmp_path: Path) -> None:
+    log = tmp_path / "auth.log"
+    with running(tmp_path / "data", source(log)) as site:
+        write(log, 1, 2, 3)
+        accepted(site, "linux", 3)
+        shutil.copy(log, tmp_path / "copy")
+        log.write_bytes(b"")
+        write(log, 4)
+        accepted(site, "linux", 4)
+
+
+def test_positions_outlive_the_collector_and_reading_again_gives_the_same_ids(tmp_path: Path) -> None:
+    log = tmp_path / "auth.log"
+    write(log, 1, 2)
+    with running(tmp_path / "data", source(log)) as site:
+        accepted(site, "linux", 2)
+    write(log, 3)
+    with running(tmp_path / "data", source(log)) as site:
+        accepted(site, "linux", 3)
+    for positions in (tmp_path / "data").rglob("positions-*.json"):
+        positions.unlink()
+    with running(tmp_path / "data", source(log)) as site:
+        accepted(site, "linux", 6)
+        assert len({event["event.id"] for event in events(site.settings)}) == 3
+
+
+def test_a_file_of_messages_is_read_whole_and_once(tmp_path: Path) -> None:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    with running(tmp_path / "data", source(folder / "*.hl7", "hl7v2")) as site:
+        (folder / "batch.hl7").write_bytes(HL7 % 1 + b"\r" + HL7 % 2)
+        accepted(site, "hl7v2", 2)
+        (folder / "next.hl7").write_bytes(HL7 % 3)
+        accepted(site, "hl7v2", 3)
+
+
+def test_every_datagram_is_one_record(tmp_path: Path) -> None:
+    udp = SourceSettings(parser="linux", transport="udp", listen="127.0.0.1:0")
+    with running(tmp_path, udp) as site, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+        for data in (linux(1), b"\x00\xff", b"", linux(2)):
+            out.sendto(data, ("127.0.0.1", site.port()))
+        accepted(site, "linux", 4)
+        assert site.counts("linux") == (4, 2, 1, 1)
