@@ -19,6 +19,7 @@ from wardwatch.errors import RecordError, RejectedByStore, StoreUnavailable
 from wardwatch.settings import AlerterSettings, Settings
 from wardwatch.stage import EVENTS, Runtime
 from wardwatch.store import AlertWrite, Outcome, Scope, Store, open_store
+from wardwatch.tables import Tables
 from wardwatch.worker import Rejects, prepare, work
 
 ALERTS = prometheus_client.Counter("wardwatch_alerts", "Alerts written, by tenant and kind", ["tenant", "kind"])
@@ -112,17 +113,16 @@ class Alerter:
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Fold until told to stop."""
-    from wardwatch.tables import Tables
-
     bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
     prepare(runtime, bus=bus, need=topics.shared(), store=store)
     if not runtime.stopping.is_set():
         tables = Tables(bus)
-        tables.follow()
+        tables.catch_up()
         producer = bus.producer()
         tenants = Tenants(lambda: tables.rows("tenants", ""))
         consumer = bus.consumer("alerter", topics=[topics.MATCHES.name])
         work(runtime, bus, consumer, Alerter(store, producer, tenants, settings.alerter))
         producer.close()
+        tables.close()
     store.close()
     bus.close()

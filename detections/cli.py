@@ -55,9 +55,12 @@ def list_rules(
         for row in rows:
             sys.stdout.write(orjson.dumps(row).decode() + "\n")
         return
-    table = Table(*(rows[0] if rows else ["no rules"]), box=None)
+    table = Table(box=None)
+    shown = ("file", "line", "reason") if rejected else ("level", "logsource", "title", "id")
+    for name in shown:
+        table.add_column(name, no_wrap=name == "id", overflow="fold")
     for row in rows:
-        table.add_row(*(_safe(value) for value in row.values()))
+        table.add_row(*(_safe(row[name]) for name in shown))
     Console().print(table)
     Console().print(f"{len(ruleset.rules)} loaded, {len(ruleset.rejected)} rejected")
 

@@ -13,12 +13,14 @@ from detections import matches
 from detections.sigma import PACK, Ruleset
 from detections.sigma.view import View
 from detections.tenants import Tenants
+from enrich.context import Context
 from wardwatch import topics
 from wardwatch.bus import Producer, Record, open_bus
 from wardwatch.errors import RecordError, SettingsError
 from wardwatch.event import Event, from_record
 from wardwatch.settings import MatcherSettings, Settings
 from wardwatch.stage import EVENTS, Runtime
+from wardwatch.tables import Tables
 from wardwatch.worker import Rejects, prepare, work
 
 log = structlog.get_logger()
@@ -77,20 +79,17 @@ def load_rules(settings: MatcherSettings) -> Ruleset:
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Match until told to stop."""
-    from enrich.context import Context
-    from wardwatch.tables import Tables
-
     rules = load_rules(settings.matcher)
     runtime.report("rules", ok=True, message=f"{len(rules.rules)} loaded, {len(rules.rejected)} rejected")
     bus = open_bus(settings.bus_url)
     prepare(runtime, bus=bus, need=topics.shared())
-    if runtime.stopping.is_set():
-        return
-    tables = Tables(bus)
-    tables.follow()
-    tenants = Tenants(lambda: tables.rows("tenants", ""))
-    producer = bus.producer()
-    consumer = bus.consumer("matcher", prefix=topics.EVENTS_PREFIX)
-    work(runtime, bus, consumer, Matcher(rules, producer, Context(tables).enrich, tenants))
-    producer.close()
+    if not runtime.stopping.is_set():
+        tables = Tables(bus)
+        tables.catch_up()
+        tenants = Tenants(lambda: tables.rows("tenants", ""))
+        producer = bus.producer()
+        consumer = bus.consumer("matcher", prefix=topics.EVENTS_PREFIX)
+        work(runtime, bus, consumer, Matcher(rules, producer, Context(tables).enrich, tenants))
+        producer.close()
+        tables.close()
     bus.close()
