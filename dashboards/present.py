@@ -43,7 +43,7 @@ def shown(value: object, limit: int = _LINE) -> str:
     """Return a value of a document as one line of safe text."""
     if isinstance(value, list):
         value = ", ".join(shown(item, limit) for item in value[:20])
-    elif isinstance(value, dict):
+    elif isinstance(value, dict | bool):
         value = orjson.dumps(value).decode()
     return safe_text("" if value is None else str(value), limit=limit)
 
@@ -181,7 +181,7 @@ class AlertView:
         return [
             Term(
                 known(self.lang, f"term.{reason.get('term')}", shown(reason.get("term"), 40)),
-                known(self.lang, f"value.{reason.get('value')}", shown(reason.get("value"), 80)),
+                known(self.lang, f"{reason.get('term')}.{reason.get('value')}", shown(reason.get("value"), 80)),
                 worth,
                 start,
             )

@@ -21,7 +21,7 @@ CSRF_HEADER = "X-CSRF-Token"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
-class SignInNeeded(Exception):  # noqa: N818 named by what is wrong
+class SignInNeeded(Exception):
     """Nobody is signed in: pages lead to sign-in, the API answers 401."""
 
 

@@ -127,9 +127,7 @@ def _change(store: Store, person: Person, alert: str, action: str, state: str, c
     raise Conflict("the alert changes too fast, try again", step=action, record=alert)
 
 
-def _record(
-    store: Store, person: Person, alert: str, action: str, before: dict[str, Any], after: AlertDocument
-) -> str:
+def _record(store: Store, person: Person, alert: str, action: str, before: dict[str, Any], after: AlertDocument) -> str:
     return audit.record(
         store,
         person.name,

@@ -75,7 +75,9 @@ def person_of(doc: Document) -> Person:
     )
 
 
-def new_person(name: str, password: str, role: Role, tenants: list[str], *, display: str = "", lang: str = "") -> Person:
+def new_person(
+    name: str, password: str, role: Role, tenants: list[str], *, display: str = "", lang: str = ""
+) -> Person:
     """Return an account with a hashed password; no tenants means every hospital. Raises SettingsError."""
     if not _NAME.fullmatch(name):
         raise SettingsError(f"{name[:70]!r} is no user name: 1 to 64 of a-z, 0-9 and . _ @ -", step="users")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards import audit, queue, workflow
@@ -24,7 +24,13 @@ Tab = Literal["evidence", "rule", "history", "raw"]
 
 @router.get("")
 def show(
-    request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, done: str = "", tab: Tab = "evidence"
+    request: Request,
+    console: TheConsole,
+    seen: Signed,
+    filters: Chosen,
+    alert: str,
+    done: str = "",
+    tab: Tab = "evidence",
 ) -> Response:
     """Show one alert on a page of its own, with the way to its neighbours in the queue."""
     found = workflow.read(console.store, seen.person, alert)
@@ -84,13 +90,9 @@ def close(
 
 
 @router.post("/reopen")
-def reopen(
-    request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, state: Text
-) -> Response:
+def reopen(request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, state: Text) -> Response:
     """Open a closed alert again."""
-    return _answer(
-        request, console, seen, filters, workflow.reopen(console.store, seen.person, alert, state), "reopen"
-    )
+    return _answer(request, console, seen, filters, workflow.reopen(console.store, seen.person, alert, state), "reopen")
 
 
 @router.post("/undo")
@@ -98,9 +100,7 @@ def undo(
     request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, audit_id: Annotated[str, Form()]
 ) -> Response:
     """Take back one's own last change."""
-    return _answer(
-        request, console, seen, filters, workflow.undo(console.store, seen.person, alert, audit_id), "undo"
-    )
+    return _answer(request, console, seen, filters, workflow.undo(console.store, seen.person, alert, audit_id), "undo")
 
 
 def _answer(

@@ -41,14 +41,14 @@ def safe_next(path: str) -> str:
 
 
 @router.get("/login")
-def form(request: Request, console: TheConsole, next: str = "/") -> Response:  # noqa: A002 the URL's own word
+def form(request: Request, console: TheConsole, next: str = "/") -> Response:
     """Show the sign-in form."""
     return _form(request, console, next)
 
 
 @router.post("/login")
 def sign_in(
-    request: Request, console: TheConsole, name: Text, password: Text, csrf: Text = "", next: Text = "/"  # noqa: A002
+    request: Request, console: TheConsole, name: Text, password: Text, csrf: Text = "", next: Text = "/"
 ) -> Response:
     """Open a new session for the right password; an older one of this browser is revoked."""
     if not hmac.compare_digest(csrf.encode(), request.cookies.get(FORM_COOKIE, "").encode()) or not csrf:
@@ -83,7 +83,7 @@ def sign_out(request: Request, console: TheConsole, seen: Signed) -> Response:
 
 
 @router.post("/preferences")
-def preferences(console: TheConsole, seen: Signed, lang: Text = "", theme: Text = "", next: Text = "/") -> Response:  # noqa: A002
+def preferences(console: TheConsole, seen: Signed, lang: Text = "", theme: Text = "", next: Text = "/") -> Response:
     """Keep language and colours in the browser."""
     answer = RedirectResponse(safe_next(next), 303)
     if lang in LANGUAGES:

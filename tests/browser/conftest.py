@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 
 @pytest.fixture(scope="session")
@@ -87,11 +87,16 @@ def _ready(runtime: Runtime) -> bool:
 def page(browser: Browser, site: Site) -> Iterator[Page]:
     """A page whose console errors, policy violations and dialogs fail the test."""
     problems: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        problems.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
     context = browser.new_context(base_url=site.url, locale="zh-CN", viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("dialog", lambda dialog: (problems.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.on("dialog", refuse)
     yield page
     context.close()
     assert problems == []

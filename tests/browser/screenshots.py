@@ -27,8 +27,8 @@ PAGES = {"queue": "/", "alert": f"/alerts/{VIP.id}"}
 
 OVERFLOWING = """() => [...document.querySelectorAll('body *')].filter(e => {
   const style = getComputedStyle(e);
-  return e.clientWidth && !e.matches('details.menu') && style.textOverflow !== 'ellipsis' && style.overflowX === 'visible'
-    && style.display !== 'inline' && e.scrollWidth > e.clientWidth + 1;
+  return e.clientWidth && !e.matches('details.menu') && style.textOverflow !== 'ellipsis'
+    && style.overflowX === 'visible' && style.display !== 'inline' && e.scrollWidth > e.clientWidth + 1;
 }).map(e => `${e.tagName}.${e.className}: ${(e.textContent || '').trim().slice(0, 40)}`)"""
 
 

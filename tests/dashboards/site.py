@@ -75,7 +75,10 @@ STORIES = [
     Story(
         "windows_shadow_copy_deletion",
         {"en": "Shadow copies deleted on a hospital information system host", "zh": "HIS 主机删除卷影副本"},
-        {"en": "hisadmin ran vssadmin delete shadows on his-db-02.", "zh": "hisadmin 在 his-db-02 执行了删除卷影副本的命令。"},
+        {
+            "en": "hisadmin ran vssadmin delete shadows on his-db-02.",
+            "zh": "hisadmin 在 his-db-02 执行了删除卷影副本的命令。",
+        },
         priority=86,
         severity=Severity.CRITICAL,
         technique="T1490",
@@ -150,7 +153,10 @@ def document(story: Story) -> AlertDocument:
                     {"term": "data", "value": "4", "points": 14},
                     {"term": "exposure", "value": "office", "points": 5},
                 ],
-                "matched": [{"field": "hospital.patient.vip", "values": [True]}, {"field": "user.id", "values": ["st_9f2a"]}],
+                "matched": [
+                    {"field": "hospital.patient.vip", "values": [True]},
+                    {"field": "user.id", "values": ["st_9f2a"]},
+                ],
                 "source_events": [{"index": "events", "id": source_event(story).id}],
             }
         },

@@ -108,7 +108,9 @@ def ask(client: httpx.Client, route: str, body: dict[str, str], token: str) -> i
 
 
 @pytest.mark.parametrize("route", sorted(name for name in ROWS if name.startswith("POST") and "login" not in name))
-def test_a_change_without_the_sessions_token_is_refused_and_audited(route: str, client: httpx.Client, store: Store) -> None:
+def test_a_change_without_the_sessions_token_is_refused_and_audited(
+    route: str, client: httpx.Client, store: Store
+) -> None:
     sign_in(client, OWN)
     before = workflow.read(store, console_over(store).people.get(OWN), VIP.id).version
     for token in ("", "wrong", form_token(client.get("/login").text)):

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dashboards import workflow
+from tests.dashboards.site import VIP, document
+from wardwatch.alert import Verdict
+from wardwatch.errors import Conflict, Forbidden, NotFound, RecordError
+from wardwatch.store import AlertWrite, Find, Store
+
+if TYPE_CHECKING:
+    from dashboards.auth.people import Person
+    from dashboards.console import Console
+
+
+@pytest.fixture
+def lin(console: Console) -> Person:
+    return console.people.get("lin")
+
+
+def state(store: Store, lin: Person) -> str:
+    return workflow.state_of(workflow.read(store, lin, VIP.id).doc)
+
+
+def fields(store: Store, lin: Person) -> dict[str, object]:
+    return workflow.workflow_of(workflow.read(store, lin, VIP.id).doc)
+
+
+def count_further(store: Store, lin: Person) -> None:
+    """Write the alert again as the alerter does when more events match."""
+    version = workflow.read(store, lin, VIP.id).version
+    store.alerts.write([AlertWrite(VIP.id, document(VIP), version)])
+
+
+def test_taking_closing_and_reopening_leave_one_audit_record_each(store: Store, lin: Person) -> None:
+    workflow.acknowledge(store, lin, VIP.id, state(store, lin))
+    workflow.close(store, lin, VIP.id, state(store, lin), Verdict.BENIGN_POSITIVE, "planned")
+    assert fields(store, lin)["reason"] == "planned"
+    workflow.reopen(store, lin, VIP.id, state(store, lin))
+    assert fields(store, lin).keys() == {"status", "assignee", "ack_at"}
+    entries = [item.doc for item in store.documents("audit").find(Find(fields={"alert": VIP.id})).items]
+    assert sorted(entry["action"] for entry in entries) == ["acknowledge", "close", "reopen"]
+    assert {(entry["actor"], entry["tenant"]) for entry in entries} == {("lin", "zhongxin")}
+
+
+def test_undo_restores_exactly_what_was_before(store: Store, lin: Person) -> None:
+    workflow.acknowledge(store, lin, VIP.id, state(store, lin))
+    before = fields(store, lin)
+    done = workflow.close(store, lin, VIP.id, state(store, lin), Verdict.TRUE_POSITIVE, "seen by the ward")
+    workflow.undo(store, lin, VIP.id, done.audit_id)
+    assert fields(store, lin) == before
+
+
+def test_a_change_decided_on_an_older_state_is_a_conflict_and_loses_nothing(store: Store, lin: Person) -> None:
+    old = state(store, lin)
+    workflow.close(store, lin, VIP.id, old, Verdict.DUPLICATE)
+    with pytest.raises(Conflict, match="closed now, assigned to lin"):
+        workflow.acknowledge(store, lin, VIP.id, old)
+    assert fields(store, lin)["verdict"] == "duplicate"
+
+
+def test_undo_after_somebody_else_acted_is_a_conflict(store: Store, lin: Person) -> None:
+    done = workflow.close(store, lin, VIP.id, state(store, lin), Verdict.DUPLICATE)
+    workflow.reopen(store, lin, VIP.id, state(store, lin))
+    with pytest.raises(Conflict):
+        workflow.undo(store, lin, VIP.id, done.audit_id)
+
+
+def test_detection_counting_further_disturbs_neither_close_nor_undo(store: Store, lin: Person) -> None:
+    seen = state(store, lin)
+    count_further(store, lin)
+    done = workflow.close(store, lin, VIP.id, seen, Verdict.DUPLICATE)
+    count_further(store, lin)
+    workflow.undo(store, lin, VIP.id, done.audit_id)
+    assert fields(store, lin) == {"status": "new"}
+
+
+@pytest.mark.parametrize("note", ["", "   ", "x" * 2001])
+def test_a_true_positive_needs_a_note_of_bounded_length(note: str, store: Store, lin: Person) -> None:
+    with pytest.raises(RecordError, match="note"):
+        workflow.close(store, lin, VIP.id, state(store, lin), Verdict.TRUE_POSITIVE, note)
+    assert fields(store, lin) == {"status": "new"}
+
+
+def test_a_viewer_and_a_stranger_change_nothing(store: Store, lin: Person, console: Console) -> None:
+    with pytest.raises(Forbidden):
+        workflow.acknowledge(store, console.people.get("zhou"), VIP.id, state(store, lin))
+    with pytest.raises(NotFound):
+        workflow.acknowledge(store, console.people.get("ren"), VIP.id, state(store, lin))
+    done = workflow.close(store, lin, VIP.id, state(store, lin), Verdict.DUPLICATE)
+    with pytest.raises(NotFound):
+        workflow.undo(store, console.people.get("ren"), VIP.id, done.audit_id)
+    with pytest.raises(NotFound):
+        workflow.undo(store, lin, VIP.id, "0" * 32)
