@@ -48,7 +48,6 @@ class Watch:
 
     silence: timedelta
     _heard: dict[tuple[str, str], datetime] = field(default_factory=dict)
-    _last_record: dict[tuple[str, str], datetime] = field(default_factory=dict)
     _silent: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def beat(self, tenant: str, beat: Heartbeat, taken: datetime) -> Iterator[Silence]:
@@ -59,8 +58,8 @@ class Watch:
         yield from self._judge(collector, taken, taken)
         for name, state in beat.sources.items():
             # both times are by the collector's clock, so that a wrong one does no harm
-            last = state.last_record or self._last_record.get((tenant, name)) or beat.started
-            self._last_record[tenant, name] = last
+            # a collector that started anew has no record yet: that alone neither begins nor ends a silence
+            last = state.last_record or self._silent.get((tenant, name)) or beat.started
             yield from self._judge((tenant, name), last, beat.at)
 
     def absent(self, now: datetime) -> Iterator[Silence]:

@@ -75,6 +75,8 @@ class SilentSource:
         stored = self._store.alerts.get(_SCOPE, [identifier]).get(identifier)
         own = stored.doc["wardwatch"]["alert"] if stored else {}
         if stored and (silence.recovered is None or "recovered_at" in own):
+            # it may be stored but not announced: the last call was interrupted between the two
+            self._announce(stored.doc, "updated")
             return True
         doc = self._document(identifier, silence, stored.doc["event"]["created"] if stored else rfc3339(self._now()))
         (result,) = self._store.alerts.write([AlertWrite(identifier, doc, stored.version if stored else None)])
