@@ -64,7 +64,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     store, bus = open_store(settings.store_url), open_bus(settings.bus_url)
     bus.ensure_topics(topics.shared())
     tables = Tables(bus)
-    tables.put_all("tenants", "", TENANTS)
+    tables.put_rows("tenants", "", TENANTS)
     seed(store)
     runtime = Runtime("console")
     stage = threading.Thread(target=run, args=(settings, runtime))
