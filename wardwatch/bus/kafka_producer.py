@@ -84,7 +84,7 @@ class KafkaRecordProducer:
                 compression_type="lz4",
                 linger_ms=5,
                 batch_size=256 * 1024,
-                max_block_ms=10_000,
+                max_block_ms=5_000,
                 delivery_timeout_ms=60_000,
                 allow_auto_create_topics=False,
                 **CLIENT,

@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import tempfile
+from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import Self
+from uuid import uuid4
 
 from wardwatch.bus.kafka import KafkaBus
 from wardwatch.errors import BusUnavailable
@@ -51,8 +53,7 @@ class KafkaServer:
 
     def __enter__(self) -> Self:
         try:
-            identifier = self._tool("random-uuid")
-            self._tool("format", "-t", identifier, "-c", str(self._config))
+            self._format()
             self.start()
         except BaseException:
             self.stop()
@@ -110,10 +111,9 @@ class KafkaServer:
             return False
         return True
 
-    def _tool(self, *arguments: str) -> str:
-        done = subprocess.run(  # noqa: S603 arguments are constants of this package
-            [*self._java, "kafka.tools.StorageTool", *arguments], capture_output=True, text=True, check=False
-        )
+    def _format(self) -> None:
+        identifier = urlsafe_b64encode(uuid4().bytes).decode().strip("=").replace("-", "_")
+        arguments = ["kafka.tools.StorageTool", "format", "-t", identifier, "-c", str(self._config)]
+        done = subprocess.run([*self._java, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 as above
         if done.returncode:
             raise RuntimeError(f"StorageTool failed: {(done.stdout + done.stderr)[-2000:]}")
-        return done.stdout.strip().splitlines()[-1]
