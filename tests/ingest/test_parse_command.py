@@ -88,3 +88,16 @@ def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(60) == 0
+
+
+def test_tokens_are_the_same_again_only_with_a_key(tmp_path: Path) -> None:
+    record = {"timestamp": "2026-03-01 02:11:09", "class": "general", "event": "status", "login": {"os": "li.na"}}
+    data = orjson.dumps({**record, "general_data": {"query": "SELECT 1", "status": 0}})
+    key = tmp_path / "tokens.key"
+    key.write_bytes(bytes(range(32)))
+    key.chmod(0o600)
+    keyed = [events(parse("--source", "mysql_audit", "--tokens-key", str(key), "-", data=data)) for _ in range(2)]
+    throwaway = events(parse("--source", "mysql_audit", "-", data=data))
+    assert keyed[0] == keyed[1]
+    assert str(keyed[0][0]["db.os_user"]).startswith("st_")
+    assert keyed[0][0]["db.os_user"] != throwaway[0]["db.os_user"]
