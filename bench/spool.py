@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
 from bench.figures import Figure
 from ingest.spool import Entry, Spool
@@ -16,38 +17,28 @@ VALUE = b"x" * 1200
 
 
 def run(quick: bool) -> list[Figure]:
-    """Append records of 1.2 kB in groups of a hundred, each group fsynced, for a second or three each."""
-    seconds = 1.0 if quick else 3.0
-    with tempfile.TemporaryDirectory() as folder:
-        spooled = _spool(Path(folder) / "spool", seconds)
-        plain = _plain(Path(folder) / "plain", seconds)
-    ratio = spooled / plain
-    return [Figure("spool append", spooled, "records/s", "write + fsync of the same bytes", ratio, "ratio ≥ 0.5")]
-
-
-def _spool(folder: Path, seconds: float) -> float:
-    spool = Spool(folder, 2**33)
-    entries = [Entry("forwarded", "linux", "events.renai", VALUE, str(number)) for number in range(GROUP)]
-    try:
-        return _rate(lambda: spool.append(entries), seconds)
-    finally:
-        spool.close()
-
-
-def _plain(path: Path, seconds: float) -> float:
-    with path.open("wb", buffering=0) as file:
+    """Append groups of a hundred records of 1.2 kB, each group fsynced; the two take turns, since disks vary."""
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "plain").open("wb", buffering=0) as plain:
+        spool = Spool(Path(folder) / "spool", 2**33)
+        entries = [Entry("forwarded", "linux", "events.renai", VALUE, str(number)) for number in range(GROUP)]
 
         def write() -> None:
-            file.write(VALUE * GROUP)
-            os.fsync(file.fileno())
+            plain.write(VALUE * GROUP)
+            os.fsync(plain.fileno())
 
-        return _rate(write, seconds)
+        spool_s, plain_s = _median_s([lambda: spool.append(entries), write], 1.5 if quick else 6.0)
+        spool.close()
+    compared = "median write + fsync of the same values"
+    return [Figure("spool append", GROUP / spool_s, "records/s", compared, plain_s / spool_s, "ratio ≥ 0.5")]
 
 
-def _rate(write_group: Callable[[], None], seconds: float) -> float:
-    started = time.perf_counter()
-    count = 0
-    while (passed := time.perf_counter() - started) < seconds:
-        write_group()
-        count += GROUP
-    return count / passed
+def _median_s(tasks: Sequence[Callable[[], None]], seconds: float) -> list[float]:
+    """Return the median time of each task, run in turns for so many seconds."""
+    times: list[list[float]] = [[] for _ in tasks]
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for task, taken in zip(tasks, times, strict=True):
+            before = time.perf_counter()
+            task()
+            taken.append(time.perf_counter() - before)
+    return [median(taken) for taken in times]

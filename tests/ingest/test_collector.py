@@ -153,7 +153,9 @@ def test_a_parser_that_fails_unexpectedly_costs_one_record(tmp_path: Path, monke
     real = parsers.parser("linux")
 
     def parse(record: Record, site: Site) -> list[Parsed]:
-        return real.parse(record, site) if b"sshd" in record.data else [{}["lost"]]
+        if b"strange" in record.data:
+            raise KeyError("a mistake of the parser")
+        return real.parse(record, site)
 
     monkeypatch.setattr(parsers, "parser", lambda _: Parser("linux", real.split, parse, real.policy))
     log = tmp_path / "auth.log"
