@@ -80,3 +80,17 @@ def test_keys_move_take_search_and_explain(page: Page, site: Site) -> None:
     expect(page.locator("#list tbody tr")).to_have_count(1)
     page.locator("body").press("Enter")
     page.wait_for_url("**/alerts/**")
+
+
+def test_an_alerts_own_page_works_without_the_queue(page: Page, site: Site) -> None:
+    sign_in(page)
+    page.goto(f"/alerts/{VIP.id}")
+    page.keyboard.press("c")
+    page.keyboard.press("d")
+    expect(page.locator(".clock .verdict")).to_have_text("重复")
+    page.keyboard.press("z")
+    expect(page.locator(".clock .state")).to_have_text("新")
+    page.click(".tabs a:has-text('历史')")
+    expect(page.locator(".entry")).to_have_count(2)
+    page.keyboard.press("j")
+    expect(page.locator("#panel h1")).to_have_text(STORIES[1].title["zh"])
