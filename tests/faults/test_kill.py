@@ -54,7 +54,7 @@ def settings(request: pytest.FixtureRequest) -> Iterator[Settings]:
         yield Settings()
     else:
         kafka, elasticsearch = request.getfixturevalue("kafka"), request.getfixturevalue("elasticsearch")
-        yield Settings(bus=kafka.url, store=elasticsearch.url)
+        yield Settings(bus=kafka, store=elasticsearch)
 
 
 @pytest.mark.faults

@@ -183,12 +183,10 @@ def _forwarded(stand: Stand) -> bool:
 def _consumed(stand: Stand) -> bool:
     bus = open_bus(stand.settings.bus_url)
     try:
-        lags = [
-            lambda: bus.lag("archiver", prefix=topics.EVENTS_PREFIX),
-            lambda: bus.lag("matcher", prefix=topics.EVENTS_PREFIX),
-            lambda: bus.lag("alerter", topics=[topics.MATCHES.name]),
-        ]
-        return all(not any(lag().values()) for lag in lags)
+        behind = [bus.lag(group, prefix=topics.EVENTS_PREFIX) for group in ("archiver", "matcher")]
+        # matches are complete only when the matcher has caught up, so the alerter is asked after it
+        behind.append(bus.lag("alerter", topics=[topics.MATCHES.name]))
+        return not any(any(lag.values()) for lag in behind)
     except Unavailable:
         return False
     finally:

@@ -18,11 +18,11 @@ from wardwatch.testing.elasticsearch import ElasticsearchServer
 @pytest.mark.elasticsearch
 @pytest.mark.timeout(600)
 def test_the_day_raises_the_same_alerts_on_the_embedded_default_and_on_real_servers(
-    tmp_path: Path, kafka: KafkaServer, elasticsearch: ElasticsearchServer
+    tmp_path: Path, kafka: str, elasticsearch: str
 ) -> None:
     day = yesterday() - timedelta(days=30)  # of its own: other tests use the same servers
     embedded = once(Settings(), tmp_path / "embedded", on_day=day, events=700)
-    servers = once(Settings(bus=kafka.url, store=elasticsearch.url), tmp_path / "servers", on_day=day, events=700)
+    servers = once(Settings(bus=kafka, store=elasticsearch), tmp_path / "servers", on_day=day, events=700)
     assert embedded.problems == []
     assert servers.problems == []
     assert embedded.alerts == servers.alerts
