@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from wardwatch.bus import check_size
 from wardwatch.bus.kafka_errors import CLIENT, ours, translated
@@ -15,6 +17,7 @@ from wardwatch.errors import BusUnavailable
 
 IN_FLIGHT_BYTES = 32 * 2**20
 _BLOCK_S = 30.0
+_CLOSE_S = 2.0
 _RECORD_OVERHEAD = 100  # bytes that kafka-python keeps beside a record's own, about
 
 
@@ -61,7 +64,7 @@ class KafkaRecordProducer:
             return
         try:
             self._client.flush(timeout=timeout_s)
-        except Exception as error:
+        except KafkaError as error:
             self._drop()
             raise ours(error, self._servers) from error
         if not self._answers.all_in(max(deadline - time.monotonic(), 0.1)):
@@ -99,7 +102,10 @@ class KafkaRecordProducer:
         client, self._client = self._client, None
         self._answers = _Answers()
         if client is not None:
-            client.close(timeout=0)
+            # close() alone flushes first, raises and leaves its thread sending: fail what is unsent before
+            client._sender.force_close()
+            with suppress(KafkaTimeoutError):
+                client.close(timeout=_CLOSE_S)
 
 
 class _Answers:

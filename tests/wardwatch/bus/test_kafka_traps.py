@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +17,14 @@ from wardwatch.testing.kafka import KafkaServer
 from wardwatch.testing.kafka_fixture import no_kafka
 from wardwatch.topics import Topic
 
-pytestmark = pytest.mark.kafka
+# kafka-python leaves the sockets of failed connections to the garbage collector
+pytestmark = [pytest.mark.kafka, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
