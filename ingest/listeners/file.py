@@ -35,11 +35,12 @@ _EVTX = b"ElfFile\0"
 
 
 class Mark(msgspec.Struct):
-    """How far a file is read: everything before ``offset`` is in the spool."""
+    """How far a file is read: everything before ``offset`` is in the spool; ``turn`` counts its truncations."""
 
     name: str
     fingerprint: str
     offset: int = 0
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,8 @@ class FileListener:
             size = path.stat().st_size
             if size < mark.offset:
                 mark.offset = 0  # copied and truncated, and the same first line again
+                mark.turn += 1
+                mark.fingerprint = f"{fingerprint}.{mark.turn}"
             file.seek(mark.offset)
             while not self._closing.is_set() and (data := file.read(_READ_BYTES)):
                 cut = _last_line_end(data)

@@ -56,6 +56,17 @@ def test_a_file_copied_and_truncated_is_read_from_its_new_beginning(tmp_path: Pa
         accepted(site, "linux", 4)
 
 
+def test_a_truncated_file_with_the_same_first_line_gives_new_events(tmp_path: Path) -> None:
+    log = tmp_path / "auth.log"
+    with running(tmp_path / "data", source(log)) as site:
+        write(log, 1, 2, 3)
+        accepted(site, "linux", 3)
+        log.write_bytes(b"")
+        write(log, 1, 4)
+        accepted(site, "linux", 5)
+        assert len({event["event.id"] for event in events(site.settings)}) == 5
+
+
 def test_positions_outlive_the_collector_and_reading_again_gives_the_same_ids(tmp_path: Path) -> None:
     log = tmp_path / "auth.log"
     write(log, 1, 2)
