@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from hashlib import blake2b
 
 import msgspec
@@ -14,6 +15,8 @@ from wardwatch.store.reading import event_day
 from wardwatch.text import safe_text
 
 FIELDS_BYTES = 4096
+FIRST_YEAR, LAST_YEAR = 2000, 9999
+FUTURE_DAYS = 2
 _VALUE_CHARACTERS = 256
 _VALUES = 5
 _MATCHED_FIELDS = 20
@@ -27,8 +30,9 @@ _PRIVATE = frozenset({"event.original", "event.id"})
 class MatchRecord(msgspec.Struct, frozen=True):
     """One rule met by one event.
 
-    ``timestamp`` is RFC 3339; ``index`` holds the archived event; ``group`` are the values that tell the rule's alerts
-    apart; ``fields`` is a copy of the event's entities of at most FIELDS_BYTES; ``sentence`` says why, per language.
+    ``timestamp`` is RFC 3339: the event's own, or that of its receipt where no clock can have written it. ``index``
+    holds the archived event; ``group`` are the values that tell the rule's alerts apart; ``fields`` is a copy of the
+    event's entities of at most FIELDS_BYTES; ``sentence`` says why, per language.
     """
 
     tenant: str
@@ -71,7 +75,8 @@ def decode(data: bytes) -> MatchRecord:
         record = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DecodeError(f"not a match: {error}", step="alerter") from None
-    parse_time(record.timestamp)
+    if not FIRST_YEAR <= parse_time(record.timestamp).year < LAST_YEAR:
+        raise DecodeError(f"a time out of range: {record.timestamp[:40]!r}", step="alerter")
     return record
 
 
@@ -83,13 +88,20 @@ def of_event(match: Match, event: Event, view: View) -> MatchRecord:
         rule=match.rule.card,
         group={name: _text(view, name) for name in match.rule.presentation.group_by},
         event_id=event.id,
-        timestamp=rfc3339(parse_time(event.doc["@timestamp"])),
+        timestamp=rfc3339(_moment(event)),
         index=f"logs-wardwatch.event-{event.tenant}-{event_day(event):%Y.%m.%d}",
         source=event.source,
         matched=matched,
         fields=_fields(event.doc, match.rule),
         sentence=_sentence(match, matched, view),
     )
+
+
+def _moment(event: Event) -> datetime:
+    # alerts are in monthly indices: hostile times must not open any number of them
+    moment = parse_time(event.doc["@timestamp"])
+    believable = moment.year >= FIRST_YEAR and moment - event.received <= timedelta(days=FUTURE_DAYS)
+    return moment if believable else event.received
 
 
 def _bounded(matched: dict[str, list[Scalar]]) -> dict[str, list[str]]:

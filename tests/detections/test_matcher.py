@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,14 @@ def test_poison_is_a_dead_letter_and_the_next_event_is_matched(ruleset: Ruleset,
 def test_a_match_whose_time_can_not_be_read_is_a_dead_letter(ruleset: Ruleset) -> None:
     found, rejects, _ = handled(ruleset, record(bad(**{"@timestamp": "yesterday"})))
     assert (len(found), len(rejects)) == (0, 1)
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "1999-12-31T00:00:00Z", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_no_clock_can_have_written_is_that_of_receipt(ruleset: Ruleset, time: str) -> None:
+    found = replace(bad(**{"@timestamp": time}), received=datetime(2026, 3, 1, 2, 11, tzinfo=UTC))
+    (match,), rejects, _ = handled(ruleset, record(found))
+    assert len(rejects) == 0
+    assert match.timestamp == "2026-03-01T02:11:00.000Z"
 
 
 def test_a_match_stays_small_however_large_its_event(ruleset: Ruleset) -> None:

@@ -110,6 +110,14 @@ def test_inner_wildcards_stay_wildcards_beside_an_open_side(
     assert matches({f"f|{modifier}": "a-*-b"}, {"f": text}) is expected
 
 
+def test_an_open_side_is_the_only_open_side(matches: Matches) -> None:
+    assert matches({"f|startswith": "ab"}, {"f": "abc"})
+    assert not matches({"f|startswith": "ab"}, {"f": "xabc"})
+    assert matches({"f|endswith": "bc"}, {"f": "abc"})
+    assert not matches({"f|endswith": "bc"}, {"f": "abcx"})
+    assert matches({"f|contains": "b"}, {"f": "abc"})
+
+
 def test_a_regular_expression_is_searched(matches: Matches) -> None:
     assert matches({"f|re": "b+c"}, {"f": "abbbcd"})
     assert not matches({"f|re": "^b"}, {"f": "ab"})
