@@ -84,6 +84,7 @@ def test_a_silent_source_raises_one_alert_with_the_moment_it_began(site: Site) -
     assert (own["first_seen"], own["title"]["zh"]) == (at(0), "日志来源静默")
     assert "hl7v2" in own["sentence"]["en"]
     assert "hl7v2" in own["sentence"]["zh"]
+    site.job()
     assert site.news() == ["created"]
 
 
