@@ -340,28 +340,28 @@ def test_counts_add_up_by_each_field(
     assert store.alerts.count(EVERYBODY, of(tenant), by) == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "hits"),
-    [
-        ("患者", 1),
-        ("非授权", 1),
-        ("查阅", 1),
-        ("患", 1),
-        ("VIP患者", 1),
-        ("vip", 1),
-        ("VIP 查阅", 1),
-        ("患阅", 0),
-        ("统方", 0),
-        ("10.3.1.5", 1),
-        ("st_4f2a", 1),
-        ("WARD", 1),
-        ("ward missing", 0),
-        ("  ", 1),
-    ],
-)
-def test_text_finds_words_of_both_languages(store: Store, tenant: str, text: str, hits: int) -> None:
+WORDS = [
+    ("患者", 1),
+    ("非授权", 1),
+    ("查阅", 1),
+    ("患", 1),
+    ("VIP患者", 1),
+    ("vip", 1),
+    ("VIP 查阅", 1),
+    ("患阅", 0),
+    ("统方", 0),
+    ("10.3.1.5", 1),
+    ("st_4f2a", 1),
+    ("WARD", 1),
+    ("ward missing", 0),
+    ("  ", 1),
+]
+
+
+def test_text_finds_words_of_both_languages(store: Store, tenant: str) -> None:
     create(store, alert(tenant, message="非授权查阅VIP患者病历", reason="A nurse of another ward read it"))
-    assert len(found(store, replace(of(tenant), text=text))) == hits
+    for text, hits in WORDS:
+        assert len(found(store, replace(of(tenant), text=text))) == hits, text
 
 
 HOSTILE = [
@@ -378,20 +378,21 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize(
-    "text", [*HOSTILE, "-zz", "a* OR b", "🔥", "a\0b", "\ud800", "x\ud800y", "x" * 10_000, "( " * 500]
-)
-def test_hostile_text_finds_nothing_and_fails_nothing(store: Store, tenant: str, text: str) -> None:
+def test_hostile_text_finds_nothing_and_fails_nothing(store: Store, tenant: str) -> None:
     create(store, alert(tenant))
-    assert found(store, replace(of(tenant), text=text)) == []
+    for text in [*HOSTILE, "-zz", "a* OR b", "🔥", "a\0b", "\ud800", "x\ud800y", "x" * 10_000, "( " * 500]:
+        assert found(store, replace(of(tenant), text=text)) == [], text
     assert found(store, replace(of(tenant), entity="'\" OR 1=1 --")) == []
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "!!!", "bnVsbA", "WzFd", "WyIxIiwyXQ", "é", "WzFlNDAwLCJhIl0", "[]"])
+GARBLED = ["", "x", "!!!", "bnVsbA", "WzFd", "WyIxIiwyXQ", "é", "WzFlNDAwLCJhIl0", "[]"]
+
+
 @pytest.mark.parametrize("sort", ["newest", "priority"])
-def test_a_garbled_page_key_is_a_clear_error(store: Store, tenant: str, cursor: str, sort: AlertSort) -> None:
-    with pytest.raises(RecordError, match="the page's key is garbled"):
-        store.alerts.search(EVERYBODY, of(tenant), sort=sort, after=cursor)
+def test_a_garbled_page_key_is_a_clear_error(store: Store, tenant: str, sort: AlertSort) -> None:
+    for cursor in GARBLED:
+        with pytest.raises(RecordError, match="the page's key is garbled"):
+            store.alerts.search(EVERYBODY, of(tenant), sort=sort, after=cursor)
 
 
 def test_whole_months_expire(store: Store, tenant: str) -> None:
@@ -409,7 +410,7 @@ def test_only_the_poisonous_alerts_of_a_batch_are_rejected(store: Store, tenant:
     good = [alert(tenant, number) for number in range(3)]
     poison = [
         AlertWrite("no alert id", good[0].doc),
-        AlertWrite(good[0].id[:-1] + "f", good[0].doc),
+        AlertWrite(good[0].id[:-1] + "x", good[0].doc),
         alert(tenant, 10, priority="high"),
         alert(tenant, 11, priority=float("nan")),
         alert(tenant, 12, note="\ud800"),

@@ -89,25 +89,24 @@ FIELDS: list[tuple[dict[str, Any], dict[str, str], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("doc", "fields", "meets"), FIELDS)
-def test_fields_are_exact_values(
-    store: Store, tenant: str, doc: dict[str, Any], fields: dict[str, str], meets: bool
-) -> None:
-    archive(store, event(tenant, 1, **doc), event(tenant, 2, other="x"))
-    assert ids(store.events.search(EVERYBODY, tenant, fields=fields)) == ([1] if meets else [])
+def test_fields_are_exact_values(store: Store, tenant: str) -> None:
+    archive(store, *(event(tenant, number, **doc) for number, (doc, _, _) in enumerate(FIELDS)))
+    for number, (_, fields, meets) in enumerate(FIELDS):
+        assert (number in ids(store.events.search(EVERYBODY, tenant, fields=fields))) is meets, fields
 
 
 SEARCHES = {"撤销": True, "powershell.exe": True, "ENC": True, "撤销 enc": True, "患者": False, "enc missing": False}
 HOSTILE = ("*", '" OR 1=1', "AND (", "a\0b", "\ud800", "event_text:x")
 
 
-@pytest.mark.parametrize(("text", "meets"), [*SEARCHES.items(), *((text, False) for text in HOSTILE)])
-def test_text_finds_words_in_any_value(store: Store, tenant: str, text: str, meets: bool) -> None:
-    archive(
-        store,
-        event(tenant, 1, process__command_line="powershell.exe -enc AAAA", winlog__event_data__Reason="已撤销授权"),
-    )
-    assert ids(store.events.search(EVERYBODY, tenant, text=text)) == ([1] if meets else [])
+def test_text_finds_words_in_any_value(store: Store, tenant: str) -> None:
+    words: dict[str, Any] = {
+        "process__command_line": "powershell.exe -enc AAAA",
+        "winlog__event_data__Reason": "已撤销授权",
+    }
+    archive(store, event(tenant, 1, **words))
+    for text, meets in [*SEARCHES.items(), *((text, False) for text in HOSTILE)]:
+        assert ids(store.events.search(EVERYBODY, tenant, text=text)) == ([1] if meets else []), text
 
 
 def test_a_time_range_holds_its_start_but_not_its_end(store: Store, tenant: str) -> None:
