@@ -174,19 +174,21 @@ class AlertView:
 
     @property
     def terms(self) -> list[Term]:
-        """The terms of the priority."""
-        reasons = [reason for reason in self._own("priority_reasons") or [] if isinstance(reason, dict)]
-        points = [float(reason.get("points") or 0) for reason in reasons]
-        starts = [0.0, *accumulate(points)]
+        """The terms of the priority that gave points."""
+        reasons = [reason for reason in self._own("priority_reasons") or [] if reason["points"]]
+        points = [float(reason["points"]) for reason in reasons]
         return [
-            Term(
-                known(self.lang, f"term.{reason.get('term')}", shown(reason.get("term"), 40)),
-                known(self.lang, f"{reason.get('term')}.{reason.get('value')}", shown(reason.get("value"), 80)),
-                worth,
-                start,
-            )
-            for reason, worth, start in zip(reasons, points, starts, strict=False)
+            Term(known(self.lang, f"term.{reason['term']}", reason["term"]), self._measure(reason), worth, start)
+            for reason, worth, start in zip(reasons, points, accumulate(points, initial=0.0), strict=False)
         ]
+
+    def _measure(self, reason: dict[str, Any]) -> str:
+        if reason["term"] == "severity":
+            return known(self.lang, f"severity.{self.severity}", self.severity)
+        if reason["term"] == "criticality":
+            criticality = shown(self._own("asset_criticality"), 40)
+            return known(self.lang, f"criticality.{criticality}", criticality)
+        return f"{reason['value']:.0%}"
 
     @property
     def matched(self) -> list[tuple[str, list[str]]]:

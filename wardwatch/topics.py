@@ -26,6 +26,9 @@ MATCHES = Topic("matches")
 ALERTS = Topic("alerts")
 TABLES = Topic("tables", partitions=1, retention_s=None, compacted=True)
 
+UNKNOWN = "unknown"
+"""Stands for the tenant in the dead letter of a record that names none; no hospital may have this slug."""
+
 EVENTS_PREFIX = "events."
 DEADLETTER_PREFIX = "deadletter."
 HEARTBEATS_PREFIX = "heartbeats."
@@ -60,7 +63,7 @@ def of_tenant(tenant: str) -> list[Topic]:
 
 def shared() -> list[Topic]:
     """Return every topic that all tenants share."""
-    return [MATCHES, ALERTS, TABLES]
+    return [MATCHES, ALERTS, TABLES, deadletter(UNKNOWN)]
 
 
 def tenant_of(topic: str) -> str:

@@ -45,8 +45,7 @@ class Rejects:
     def send(self, producer: Producer) -> None:
         """Write the dead letters; the record's own bytes travel along, they were scrubbed in the hospital."""
         for record, error in self._items:
-            tenant = record.headers.get("tenant", "") if record.topic == topics.MATCHES.name else ""
-            tenant = tenant or topics.tenant_of(record.topic)
+            tenant = _tenant(record)
             letter = dead_letter(
                 tenant,
                 source=record.headers.get("source", ""),
@@ -60,6 +59,14 @@ class Rejects:
             )
             producer.send(topics.deadletter(tenant).name, letter, key=record.position)
             EVENTS.labels(self.stage, tenant, record.headers.get("source", ""), "dead_lettered").inc()
+
+
+def _tenant(record: Record) -> str:
+    """Return the tenant of the topic; only on a topic that all share, the one that our own stages put in the header."""
+    if "." in record.topic:
+        return topics.tenant_of(record.topic)
+    named = record.headers.get("tenant", "")
+    return named if topics.TENANT.fullmatch(named) else topics.UNKNOWN
 
 
 def dead_letter(

@@ -90,3 +90,22 @@ def test_while_the_store_is_away_the_same_records_come_again_and_health_says_why
     assert messages[0] == "store: connection refused"
     assert sorted(int(value or b"") for value in seen) == list(range(20))
     assert runtime.health()["ok"]
+
+
+def test_a_poison_match_without_tenant_becomes_a_dead_letter_of_nobody(bus: Bus) -> None:
+    bus.ensure_topics(topics.shared())
+    producer = bus.producer()
+    producer.send(topics.MATCHES.name, b"forged", headers={"tenant": "../renai"})
+    producer.flush()
+    producer.close()
+    runtime = Runtime("alerter")
+
+    def handle(records: Sequence[Record], rejects: Rejects) -> None:
+        for record in records:
+            rejects.add(record, DecodeError("not a match", step="alerter"))
+        runtime.stopping.set()
+
+    work(runtime, bus, bus.consumer("alerter", topics=[topics.MATCHES.name]), handle)
+    with bus.reader([topics.deadletter(topics.UNKNOWN).name]) as reader:
+        (letter,) = [orjson.loads(record.value or b"") for record in reader.poll()]
+    assert (letter["tenant"], letter["payload"]) == ("unknown", "forged")

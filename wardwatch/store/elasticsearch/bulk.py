@@ -31,9 +31,6 @@ _LATER = frozenset(
         HTTPStatus.UNAUTHORIZED,  # rights are the operator's to repair: no reason to drop documents
         HTTPStatus.FORBIDDEN,  # read-only, as a full disk makes an index
         HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.BAD_GATEWAY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
 _SPLIT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
@@ -67,7 +64,9 @@ class Answer:
         """Tell whether the item may be taken when it is sent again."""
         missing_index = self.status == HTTPStatus.NOT_FOUND and item.action == "create"
         too_many_shards = self.kind == "validation_exception"
-        return self.status in _LATER or missing_index or too_many_shards
+        # 5xx is the server's fault, not the document's: a mapping that could not be changed in time is 500
+        troubled = self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return self.status in _LATER or troubled or missing_index or too_many_shards
 
 
 class BulkWriter:
