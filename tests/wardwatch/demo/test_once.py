@@ -6,12 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from wardwatch.testing.kafka import KafkaServer
 
 from wardwatch.demo.day import EXPECTED
 from wardwatch.demo.once import once, yesterday
 from wardwatch.settings import Settings
-from wardwatch.testing.elasticsearch import ElasticsearchServer
 
 
 @pytest.mark.kafka
