@@ -22,7 +22,7 @@ from wardwatch.store import AlertQuery, Scope, open_store
 from wardwatch.supervisor import Supervisor
 
 Disturb = Callable[[Supervisor], None]
-"""Called again and again while the day runs; fault tests kill processes here."""
+"""Called again and again from the first record on; fault tests kill processes here."""
 
 _TICK_S = 0.1
 
@@ -98,9 +98,9 @@ def once(
             progress("sending the day")
             run.send(days, on_day)
             progress("waiting until everything is processed")
-            run.until(lambda: _received(stand, days), "the collectors have every record")
-            run.until(lambda: _forwarded(stand), "the spools are empty")
-            run.until(lambda: _consumed(stand), "every stage has caught up")
+            run.until(lambda: _processed(stand, days), "every record is received, forwarded and worked on")
+            run.sending = False
+            run.until(lambda: stand.ready() and _processed(stand, days), "every stage is ready at the end")
         except TimeoutError as error:
             report.problems.append(str(error))
         report.restarts = sum(child.restarts for child in supervisor.children)
@@ -117,6 +117,7 @@ class _Run:
     supervisor: Supervisor
     disturb: Disturb
     deadline: float
+    sending: bool = False
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         while not condition():
@@ -130,17 +131,20 @@ class _Run:
             for site in self.stand.sites
             for source in {step.source for step in days[site.hospital.tenant]}
         ]
+        self.sending = True
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
             self._tick("every record is sent")
 
     def _tick(self, what: str) -> None:
-        if time.monotonic() > self.deadline:
+        refused = any(child.state == "refused" for child in self.supervisor.children)
+        if refused or time.monotonic() > self.deadline:
             states = ", ".join(f"{child.spec.name} {child.state}" for child in self.supervisor.children)
-            raise TimeoutError(f"not reached in time: {what} ({states}); see {self.stand.folder / 'stages.log'}")
+            raise TimeoutError(f"not reached: {what} ({states}); see {self.stand.folder / 'stages.log'}")
         self.supervisor.tick()
-        self.disturb(self.supervisor)
+        if self.sending:
+            self.disturb(self.supervisor)
         time.sleep(_TICK_S)
 
 
@@ -161,9 +165,14 @@ def _sent(days: dict[str, list[Step]], tenant: str, *, lossy: bool) -> Counter[s
 
 
 def _collectors(stand: Stand) -> dict[str, dict[str, Any]] | None:
-    """Return each tenant's collector parts, or None while one does not answer."""
-    parts = {site.hospital.tenant: stand.health("collector", site.instance) for site in stand.sites}
-    return {name: health["parts"] for name, health in parts.items() if health} if all(parts.values()) else None
+    """Return the parts of each tenant's collector, or None while one does not answer with its counters yet."""
+    found = {site.hospital.tenant: stand.health("collector", site.instance) for site in stand.sites}
+    parts = {tenant: health["parts"] for tenant, health in found.items() if health}
+    return parts if len(parts) == len(found) and all("spool" in each for each in parts.values()) else None
+
+
+def _processed(stand: Stand, days: dict[str, list[Step]]) -> bool:
+    return _received(stand, days) and _forwarded(stand) and _consumed(stand)
 
 
 def _received(stand: Stand, days: dict[str, list[Step]]) -> bool:

@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event as Signal
 from typing import Protocol
@@ -39,31 +39,29 @@ class MllpSender:
 
     port: int
     stopping: Signal
-    _connection: socket.socket | None = None
 
     def send(self, records: Sequence[bytes]) -> None:
-        """Send each message and wait for its acknowledgement."""
-        for record in records:
-            while not self.stopping.is_set() and not self._exchange(record):
+        """Send each message and wait for its acknowledgement; a broken connection goes on with the same message."""
+        left = list(records)
+        while left and not self.stopping.is_set():
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), _TIMEOUT_S) as connection:
+                    while left:
+                        self._exchange(connection, left[0])
+                        del left[0]
+            except OSError:
                 self.stopping.wait(_RETRY_S)
 
-    def _exchange(self, record: bytes) -> bool:
-        try:
-            if self._connection is None:
-                self._connection = socket.create_connection(("127.0.0.1", self.port), _TIMEOUT_S)
-            self._connection.sendall(_MLLP_START + record + _MLLP_END)
-            answer = b""
-            while not answer.endswith(_MLLP_END):
-                data = self._connection.recv(4096)
-                if not data:
-                    raise ConnectionResetError
-                answer += data
-        except OSError:
-            if self._connection:
-                self._connection.close()
-            self._connection = None
-            return False
-        return b"MSA|AE" not in answer
+    def _exchange(self, connection: socket.socket, record: bytes) -> None:
+        connection.sendall(_MLLP_START + record + _MLLP_END)
+        answer = b""
+        while not answer.endswith(_MLLP_END):
+            data = connection.recv(4096)
+            if not data:
+                raise ConnectionResetError
+            answer += data
+        if b"MSA|AE" in answer:
+            raise ConnectionAbortedError
 
 
 @dataclass
@@ -123,7 +121,6 @@ class HttpSender:
     url: str
     token: str
     stopping: Signal
-    _client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=_TIMEOUT_S, trust_env=False))
 
     def send(self, records: Sequence[bytes]) -> None:
         """Post batches of a hundred records."""
@@ -135,7 +132,7 @@ class HttpSender:
     def _post(self, body: bytes) -> bool:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/x-ndjson"}
         try:
-            answer = self._client.post(self.url, content=body, headers=headers)
+            answer = httpx.post(self.url, content=body, headers=headers, timeout=_TIMEOUT_S, trust_env=False)
         except httpx.HTTPError:
             return False
         return answer.is_success

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from wardwatch.stage import STAGES, health_port
 from wardwatch.store import open_store
 from wardwatch.supervisor import Spec, Supervisor
 from wardwatch.tables import Tables, load_csv
-from wardwatch.testing.ports import free_port
+from wardwatch.testing.ports import free_block
 
 CONSOLE_PORT = 8480
 HEALTH_PORT = 9600
@@ -68,8 +69,8 @@ class Site:
         """Choose ports, write certificate and settings, and return the settings file."""
         self.audit_log.parent.mkdir(parents=True, exist_ok=True)
         self.audit_log.touch()
-        for name in ("hl7v2", "dicom_audit", "windows", "linux", "huawei_usg", "huawei_usg_udp"):
-            self.ports[name] = free_port()
+        names = ("hl7v2", "dicom_audit", "windows", "linux", "huawei_usg", "huawei_usg_udp")
+        self.ports.update(zip(names, count(free_block(len(names))), strict=False))
         certificate, key = write_certificate(self.folder)
         (self.folder / "tokens.key").write_bytes(b"demo".ljust(32, b"-"))
         (self.folder / "tokens.key").chmod(0o600)
@@ -105,8 +106,8 @@ class Stand:
 
     def __init__(self, settings: Settings, folder: Path, *, once: bool) -> None:
         self.folder = folder.absolute()
-        self.base_port = _free_block() if once else HEALTH_PORT
-        self.console_port = free_port() if once else CONSOLE_PORT
+        self.base_port = free_block(20) if once else HEALTH_PORT
+        self.console_port = free_block(1) if once else CONSOLE_PORT
         self.settings = settings.model_copy(update={"data_dir": self.folder, "health_port": self.base_port})
         tokens = "hmac" if once else "vault"
         self.sites = [
@@ -229,11 +230,6 @@ class Stand:
         )
         if done.returncode:
             raise SettingsError(done.stderr.strip()[-500:], step="demo", record=f"user {user.name}")
-
-
-def _free_block() -> int:
-    """Return the first of twenty ports of which the health pages will use some."""
-    return min(free_port(), 65_000)
 
 
 def write_certificate(folder: Path) -> tuple[Path, Path]:
