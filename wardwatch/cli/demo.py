@@ -101,10 +101,11 @@ def _welcome(stand: Stand) -> Panel:
     return Panel(
         f"Console   http://127.0.0.1:{stand.console_port}\n\n"
         f"Sign in as\n{users}\n\n"
-        "Within a minute 市中心医院 is attacked: images fetched to an unknown laptop, shadow copies deleted on\n"
-        "the HIS database, two people looking at a VIP's images, prescriptions summed by doctor and drug (统方).\n"
-        "仁爱医院 stays calm. Open the queue, choose an alert, press a to take it, c to close it, z to undo.\n\n"
-        f"Files     {stand.folder}    log: stages.log\n"
+        "Within a minute 市中心医院 is attacked: images are fetched to an unknown\n"
+        "laptop, shadow copies deleted on the HIS database, a VIP's images looked\n"
+        "at, prescriptions summed by doctor and drug (统方). 仁爱医院 stays calm.\n\n"
+        "Open the queue and choose an alert: a takes it, c closes it, z undoes.\n\n"
+        f"Files     {stand.folder} (log: stages.log)\n"
         "Stop      Ctrl-C",
         title="wardwatch demo",
         expand=False,
