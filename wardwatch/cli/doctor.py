@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from wardwatch import stage
-from wardwatch.bus import open_bus
+from wardwatch.bus import Bus, open_bus
 from wardwatch.errors import WardwatchError
 from wardwatch.settings import Settings, load
-from wardwatch.store import open_store
+from wardwatch.store import Store, open_store
 from wardwatch.text import safe_text
 
 
@@ -46,33 +46,24 @@ def doctor(
 
 
 def _everything(settings: Settings) -> list[dict[str, Any]]:
-    checks = [_bus(settings), _store(settings)]
+    checks = [
+        _port("bus", open_bus(settings.bus_url), "is WARDWATCH_BUS right and the broker up?"),
+        _port("store", open_store(settings.store_url), "is WARDWATCH_STORE right and the server up?"),
+    ]
     for name in stage.STAGES:
         check = _stage(settings, name, 0)
         checks.append(check if check["running"] else {**check, "ok": True, "message": "not running on this machine"})
     return checks
 
 
-def _bus(settings: Settings) -> dict[str, Any]:
-    bus = open_bus(settings.bus_url)
+def _port(part: str, port: Bus | Store, remedy: str) -> dict[str, Any]:
     try:
-        bus.ping()
-        return {"part": "bus", "ok": True, "message": bus.url}
+        port.ping()
+        return {"part": part, "ok": True, "message": port.url}
     except WardwatchError as error:
-        return {"part": "bus", "ok": False, "message": f"{error}; is WARDWATCH_BUS right and the broker up?"}
+        return {"part": part, "ok": False, "message": f"{error}; {remedy}"}
     finally:
-        bus.close()
-
-
-def _store(settings: Settings) -> dict[str, Any]:
-    store = open_store(settings.store_url)
-    try:
-        store.ping()
-        return {"part": "store", "ok": True, "message": store.url}
-    except WardwatchError as error:
-        return {"part": "store", "ok": False, "message": f"{error}; is WARDWATCH_STORE right and the server up?"}
-    finally:
-        store.close()
+        port.close()
 
 
 def _stage(settings: Settings, name: str, instance: int) -> dict[str, Any]:
