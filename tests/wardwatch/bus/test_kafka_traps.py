@@ -12,7 +12,7 @@ from kafka.admin import MemberToRemove
 
 from tests.wardwatch.bus.conftest import Collect
 from wardwatch.bus.kafka import KafkaBus
-from wardwatch.bus.kafka_producer import KafkaRecordProducer
+from wardwatch.bus.kafka.producer import KafkaRecordProducer
 from wardwatch.errors import BusUnavailable, SettingsError
 from wardwatch.testing.kafka import KafkaServer
 from wardwatch.testing.kafka_fixture import no_kafka

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from wardwatch.bus import sqlite_consumer
-from wardwatch.bus.sqlite import SqliteBus, clean
+from wardwatch.bus.sqlite import SqliteBus, consumer
+from wardwatch.bus.sqlite.retention import clean
 from wardwatch.errors import BusUnavailable, SettingsError
 from wardwatch.topics import Topic
 
@@ -80,7 +80,7 @@ def test_a_url_without_a_file_is_refused() -> None:
 def test_a_member_whose_lease_ran_out_can_not_commit_over_its_successor(
     bus: SqliteBus, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_consumer, "_HEARTBEAT_S", 3600.0)
+    monkeypatch.setattr(consumer, "_HEARTBEAT_S", 3600.0)
     _send(bus, "events.a", *[("k", b"x")] * 5)
     with bus.consumer("g", topics=["events.a"]) as frozen, bus.consumer("g", topics=["events.a"]) as successor:
         assert len(frozen.poll()) == 5
@@ -95,8 +95,8 @@ def test_a_member_whose_lease_ran_out_can_not_commit_over_its_successor(
 def test_a_long_batch_keeps_its_partitions_while_the_process_lives(
     bus: SqliteBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_consumer, "_HEARTBEAT_S", 0.02)
-    monkeypatch.setattr(sqlite_consumer, "LEASE_S", 0.3)
+    monkeypatch.setattr(consumer, "_HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(consumer, "LEASE_S", 0.3)
     _send(bus, "events.a", ("k", b"x"))
     with bus.consumer("g", topics=["events.a"]) as busy, bus.consumer("g", topics=["events.a"]) as other:
         assert len(busy.poll()) == 1

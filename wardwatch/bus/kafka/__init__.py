@@ -13,9 +13,10 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import TopicAlreadyExistsError
 
 from wardwatch.bus import Partition
-from wardwatch.bus.kafka_consumer import KafkaGroupConsumer, KafkaReader
-from wardwatch.bus.kafka_errors import CLIENT, ready, translated
-from wardwatch.bus.kafka_producer import KafkaRecordProducer
+from wardwatch.bus.kafka.client import CLIENT, ready, translated
+from wardwatch.bus.kafka.consumer import KafkaGroupConsumer
+from wardwatch.bus.kafka.producer import KafkaRecordProducer
+from wardwatch.bus.kafka.reader import KafkaReader
 from wardwatch.errors import SettingsError
 from wardwatch.topics import Topic
 

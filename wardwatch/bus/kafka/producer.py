@@ -12,7 +12,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from wardwatch.bus import check_size
-from wardwatch.bus.kafka_errors import CLIENT, ours, translated
+from wardwatch.bus.kafka.client import CLIENT, ours, translated
 from wardwatch.errors import BusUnavailable
 
 IN_FLIGHT_BYTES = 32 * 2**20
