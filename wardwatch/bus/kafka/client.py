@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.net.inet import KafkaNetSocket
 
 from wardwatch.errors import BusUnavailable, RecordTooLarge, WardwatchError
 
 CLIENT: dict[str, Any] = {
+    "proxy_url": "direct://",
     "bootstrap_timeout_ms": 5_000,
     "request_timeout_ms": 8_000,
     "reconnect_backoff_max_ms": 1_000,
@@ -19,6 +22,19 @@ CLIENT: dict[str, Any] = {
 """Settings of every client. The defaults wait 30 s and more for a broker that is gone."""
 
 _Client = TypeVar("_Client")
+
+
+class _Direct(KafkaNetSocket):  # type: ignore[misc]
+    """Connects without a proxy and, unlike kafka-python's own, closes the sockets of connections that fail."""
+
+    SCHEMES = ("direct",)
+
+    async def sock_connect(self, net: Any, sock: socket.socket, sockaddr: Any, timeout_at: float | None = None) -> Any:
+        try:
+            return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
+        except BaseException:
+            sock.close()
+            raise
 
 
 @contextmanager
@@ -45,6 +61,6 @@ def ready(client: _Client) -> _Client:
     try:
         client.bootstrap(timeout_ms=CLIENT["bootstrap_timeout_ms"])  # type: ignore[attr-defined]
     except BaseException:
-        client.close(autocommit=False)  # type: ignore[attr-defined]
+        client.close(autocommit=False, timeout_ms=0)  # type: ignore[attr-defined]
         raise
     return client

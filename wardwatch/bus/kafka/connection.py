@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Self
 
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, TopicPartition
 
 from wardwatch.bus import Partition, Record
 from wardwatch.bus.kafka.client import CLIENT, ready, translated
+from wardwatch.errors import BusUnavailable
 
+SILENT_S = 7.0
+"""Without an answer for so long the brokers count as gone; every client asks for metadata more often."""
 # no deserializers: one that raises makes a later poll spin; no auto-commit, no jump to the end: both lose events
 _CONSUMER: dict[str, Any] = CLIENT | {
     "enable_auto_commit": False,
@@ -20,6 +24,9 @@ _CONSUMER: dict[str, Any] = CLIENT | {
     "heartbeat_interval_ms": 3_000,
 }
 
+Batches = dict[TopicPartition, list[Any]]
+"""Messages of kafka-python by partition, in order."""
+
 
 class Connection:
     """A client that is made at the first ``poll``."""
@@ -28,6 +35,7 @@ class Connection:
         self._servers = servers
         self._group = group
         self._client: Any = None
+        self._heard = float("-inf")
 
     def assignment(self) -> set[Partition]:
         """Return the partitions held now."""
@@ -48,18 +56,31 @@ class Connection:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _connected(self) -> Any:
+    def _connect(self) -> None:
         if self._client is None:
             self._client = ready(KafkaConsumer(bootstrap_servers=self._servers, group_id=self._group, **_CONSUMER))
+            self._client._cluster.add_listener(self._hear)
+            self._hear()
             self._subscribe()
-        return self._client
 
     def _subscribe(self) -> None:
         """Tell a new client what to read."""
 
-    def _fetch(self, max_records: int, timeout_s: float) -> list[Record]:
-        batches = self._client.poll(timeout_ms=max(int(timeout_s * 1000), 0), max_records=max_records)
-        return [_record(message) for messages in batches.values() for message in messages]
+    def _hear(self, *_: object) -> None:
+        self._heard = time.monotonic()
+
+    def _fetch(self, max_records: int, timeout_s: float) -> Batches:
+        batches: Batches = self._client.poll(timeout_ms=max(int(timeout_s * 1000), 0), max_records=max_records)
+        if not batches and time.monotonic() - self._heard > SILENT_S:
+            raise BusUnavailable(
+                f"no broker has answered for {SILENT_S:.0f} s", step="bus", record=",".join(self._servers)
+            )
+        return batches
+
+
+def records(batches: Batches) -> list[Record]:
+    """Return the messages as records."""
+    return [_record(message) for messages in batches.values() for message in messages]
 
 
 def _record(message: Any) -> Record:

@@ -10,7 +10,7 @@ from kafka import TopicPartition
 
 from wardwatch.bus import Record
 from wardwatch.bus.kafka.client import CLIENT, translated
-from wardwatch.bus.kafka.connection import Connection
+from wardwatch.bus.kafka.connection import Connection, records
 
 _DISCOVER_S = 3.0
 
@@ -34,16 +34,15 @@ class KafkaReader(Connection):
     def poll(self, *, max_records: int = 500, timeout_s: float = 1.0) -> list[Record]:
         """Return the next records of all partitions."""
         with translated(self._servers):
-            self._connected()
+            self._connect()
             if time.monotonic() - self._discovered > _DISCOVER_S:
                 self._assign()
             if not self._began:
                 time.sleep(timeout_s)  # a client without partitions can't wait for them
                 return []
-            records = self._fetch(max_records, timeout_s)
-        for record in records:
-            self._positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
-        return records
+            batches = self._fetch(max_records, timeout_s)
+        self._positions |= {each: messages[-1].offset + 1 for each, messages in batches.items()}
+        return records(batches)
 
     def commit(self) -> None:
         """Do nothing: a reader has no group."""

@@ -6,13 +6,15 @@ import json
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from uuid import uuid4
 
 import structlog
 
 from wardwatch.bus import Partition, Record
-from wardwatch.bus.sqlite.file import BusFile, Lane, Subscription, lanes, transaction
+from wardwatch.bus.losses import Losses
+from wardwatch.bus.sqlite.file import BusFile, Lane, Subscription, first_offset, lanes, transaction
 from wardwatch.bus.sqlite.reader import SqliteReader
 from wardwatch.errors import BusUnavailable
 
@@ -40,6 +42,7 @@ class SqliteConsumer(SqliteReader):
         self._on_assign = on_assign
         self._announced: set[Partition] = set()
         self._committed: dict[Lane, int] = {}
+        self._losses = Losses(group)
         self._polled = time.monotonic()
         self._closing = threading.Event()
         self._heart: threading.Thread | None = None
@@ -65,6 +68,7 @@ class SqliteConsumer(SqliteReader):
                     if not self._store(connection, lane, position):
                         lost.append(lane)
         self._committed.update((lane, at) for lane, at in moved.items() if lane not in lost)
+        self._losses.commit()
         if lost:
             log.warning("partitions_lost", group=self._group, partitions=[f"{x.topic}/{x.partition}" for x in lost])
             self._synced = float("-inf")
@@ -72,6 +76,7 @@ class SqliteConsumer(SqliteReader):
     def rewind(self) -> None:
         """Go back to the last commit."""
         self._positions = dict(self._committed)
+        self._losses.rewind()
 
     def close(self) -> None:
         """Leave the group, so that the others take over at once."""
@@ -82,6 +87,16 @@ class SqliteConsumer(SqliteReader):
             self._leave()
         self._positions.clear()
         super().close()
+
+    def _fetch(self, connection: sqlite3.Connection, max_records: int) -> list[Record]:
+        wanted = dict(self._positions)
+        records = super()._fetch(connection, max_records)
+        read = Counter((record.topic, record.partition) for record in records)
+        for lane, position in self._positions.items():
+            missing = position - wanted[lane] - read[lane.topic, lane.partition]
+            if missing > 0 and not _compacted(connection, lane.topic):
+                self._losses.meet(lane.topic, missing)
+        return records
 
     def _store(self, connection: sqlite3.Connection, lane: Lane, position: int) -> bool:
         done = connection.execute(
@@ -97,11 +112,12 @@ class SqliteConsumer(SqliteReader):
             share = self._share(connection)
             kept, taken = self._claim(connection, share)
             stored = dict(connection.execute("SELECT lane, next FROM offsets WHERE team=?", (self._group,)))
+            starts = {lane.id: stored.get(lane.id) or first_offset(connection, lane) for lane in share}
         positions = {lane.id: at for lane, at in self._positions.items() if lane.id in kept}
         committed = {lane.id: at for lane, at in self._committed.items() if lane.id in kept}
         held = [lane for lane in share if lane.id in kept | taken]
-        self._positions = {lane: positions.get(lane.id, stored.get(lane.id, 0)) for lane in held}
-        self._committed = {lane: committed.get(lane.id, stored.get(lane.id, 0)) for lane in held}
+        self._positions = {lane: positions.get(lane.id, starts[lane.id]) for lane in held}
+        self._committed = {lane: committed.get(lane.id, starts[lane.id]) for lane in held}
         self._announce()
 
     def _join(self, connection: sqlite3.Connection) -> None:
@@ -176,6 +192,10 @@ class SqliteConsumer(SqliteReader):
                     )
         except BusUnavailable as error:
             log.warning("group_not_left", group=self._group, reason=str(error))
+
+
+def _compacted(connection: sqlite3.Connection, topic: str) -> bool:
+    return bool(connection.execute("SELECT compacted FROM topics WHERE name=?", (topic,)).fetchone()[0])
 
 
 def _dumps(subscription: Subscription) -> str:

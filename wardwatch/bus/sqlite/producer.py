@@ -10,7 +10,7 @@ from zlib import crc32
 
 import orjson
 
-from wardwatch.bus import check_size
+from wardwatch.bus import FLUSH_S, check_size
 from wardwatch.bus.sqlite.file import BusFile, Lane, Subscription, lanes, transaction
 from wardwatch.bus.sqlite.retention import clean
 from wardwatch.errors import BusUnavailable
@@ -41,7 +41,7 @@ class SqliteProducer:
         if self._batch_bytes >= _BATCH_BYTES or len(self._batch) >= _BATCH_RECORDS:
             self.flush()
 
-    def flush(self, timeout_s: float = 30.0) -> None:
+    def flush(self, timeout_s: float = FLUSH_S) -> None:
         """Write what was sent, fsynced; what could not be written is dropped, since the caller sends it again."""
         batch, self._batch, self._batch_bytes = self._batch, [], 0
         if not batch:
