@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -176,7 +177,7 @@ def test_flush_reports_a_broker_that_does_not_answer_and_sending_again_loses_not
         assert {record.value for record in collect(reader, 2)} == {b"0", b"1"}
 
 
-def test_an_absent_broker_is_unavailable_for_every_call() -> None:
+def test_an_absent_broker_is_unavailable_for_every_call_and_no_thread_stays_behind() -> None:
     bus = KafkaBus("kafka://127.0.0.1:1")
     calls: list[Callable[[], object]] = [
         bus.ping,
@@ -186,9 +187,11 @@ def test_an_absent_broker_is_unavailable_for_every_call() -> None:
         lambda: bus.producer().send("t", b""),
         lambda: bus.lag("g", topics=["t"]),
     ]
+    threads = set(threading.enumerate())
     with ThreadPoolExecutor(len(calls)) as pool:
         raised = {type(future.exception(15)) for future in [pool.submit(call) for call in calls]}
     assert raised == {BusUnavailable}
+    assert set(threading.enumerate()) <= threads
 
 
 def test_a_member_thrown_out_of_its_group_commits_nothing_and_gets_its_records_again(
@@ -225,32 +228,29 @@ def test_a_broker_killed_is_unavailable_until_it_is_back_and_no_record_is_lost(
         producer.send(name, b"1")
         producer.flush()
         kafka_server.kill()
-        read = _poll_until_gone(reader)
-        _poll_until_gone(consumer)
+        read: list[Record] = []
+        wait_until(lambda: not _answers(reader, read), what="the reader notices")
+        wait_until(lambda: not _answers(consumer, []), what="the member notices")
         kafka_server.start()
         producer.send(name, b"2")
         producer.flush()
         producer.close()
-        consumer.rewind()
-        assert [record.value for record in collect(consumer, 3)] == [b"0", b"1", b"2"]
-        read += collect(reader, 2 - len(read))
+        wait_until(lambda: _answers(reader, read) and len(read) >= 2, what="the reader goes on")
         assert [record.value for record in read] == [b"1", b"2"]
+        consumer.rewind()
+        again: list[Record] = []
+        wait_until(lambda: _answers(consumer, again) and len(again) >= 3, what="the member goes on")
+        assert [record.value for record in again] == [b"0", b"1", b"2"]
         consumer.commit()
     assert bus.lag(name, topics=[name]) == {(name, 0): 0}
 
 
-def _poll_until_gone(consumer: Consumer) -> list[Record]:
-    records: list[Record] = []
-
-    def gone() -> bool:
-        try:
-            records.extend(consumer.poll(timeout_s=0.2))
-        except BusUnavailable:
-            return True
+def _answers(consumer: Consumer, into: list[Record]) -> bool:
+    try:
+        into.extend(consumer.poll(timeout_s=0.2))
+    except BusUnavailable:
         return False
-
-    wait_until(gone, what="the broker is noticed to be gone")
-    return records
+    return True
 
 
 def test_without_crc32c_the_bus_refuses_to_start(monkeypatch: pytest.MonkeyPatch) -> None:

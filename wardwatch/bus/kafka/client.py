@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
+from kafka import KafkaConsumer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.net.compat import KafkaNetClient
 from kafka.net.inet import KafkaNetSocket
 
 from wardwatch.errors import BusUnavailable, RecordTooLarge, WardwatchError
@@ -20,8 +22,6 @@ CLIENT: dict[str, Any] = {
     "metadata_max_age_ms": 3_000,  # topics that appear under a prefix are picked up after so long
 }
 """Settings of every client. The defaults wait 30 s and more for a broker that is gone."""
-
-_Client = TypeVar("_Client")
 
 
 class _Direct(KafkaNetSocket):  # type: ignore[misc]
@@ -56,11 +56,23 @@ def ours(error: BaseException, servers: Sequence[str]) -> WardwatchError:
     return BusUnavailable(reason, step="bus", record=",".join(servers))
 
 
-def ready(client: _Client) -> _Client:
-    """Return the consumer once it knows the cluster; close it when no broker answers."""
+def connected(make: Callable[..., Any], servers: Sequence[str], **options: Any) -> Any:
+    """Return a client of kafka-python that knows the cluster.
+
+    Where no broker answers, its constructors leave a thread and sockets behind: they are closed here.
+    """
+    made: list[Any] = []
+
+    def network(**config: Any) -> Any:
+        made.append(KafkaNetClient(**config))
+        return made[-1]
+
     try:
-        client.bootstrap(timeout_ms=CLIENT["bootstrap_timeout_ms"])  # type: ignore[attr-defined]
+        client = make(bootstrap_servers=servers, kafka_client=network, **CLIENT | options)
+        if isinstance(client, KafkaConsumer):
+            client.bootstrap(timeout_ms=CLIENT["bootstrap_timeout_ms"])
+        return client
     except BaseException:
-        client.close(autocommit=False, timeout_ms=0)  # type: ignore[attr-defined]
+        for each in made:
+            each.close()
         raise
-    return client

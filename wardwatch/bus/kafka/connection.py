@@ -9,13 +9,13 @@ from typing import Any, Self
 from kafka import KafkaConsumer, TopicPartition
 
 from wardwatch.bus import Partition, Record
-from wardwatch.bus.kafka.client import CLIENT, ready, translated
+from wardwatch.bus.kafka.client import connected, translated
 from wardwatch.errors import BusUnavailable
 
 SILENT_S = 7.0
 """Without an answer for so long the brokers count as gone; every client asks for metadata more often."""
 # no deserializers: one that raises makes a later poll spin; no auto-commit, no jump to the end: both lose events
-_CONSUMER: dict[str, Any] = CLIENT | {
+_CONSUMER: dict[str, Any] = {
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
     "allow_auto_create_topics": False,
@@ -58,7 +58,7 @@ class Connection:
 
     def _connect(self) -> None:
         if self._client is None:
-            self._client = ready(KafkaConsumer(bootstrap_servers=self._servers, group_id=self._group, **_CONSUMER))
+            self._client = connected(KafkaConsumer, self._servers, group_id=self._group, **_CONSUMER)
             self._client._cluster.add_listener(self._hear)
             self._hear()
             self._subscribe()

@@ -12,7 +12,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from wardwatch.bus import FLUSH_S, check_size
-from wardwatch.bus.kafka.client import CLIENT, ours, translated
+from wardwatch.bus.kafka.client import connected, ours, translated
 from wardwatch.errors import BusUnavailable
 
 IN_FLIGHT_BYTES = 32 * 2**20
@@ -80,8 +80,9 @@ class KafkaRecordProducer:
 
     def _connected(self) -> Any:
         if self._client is None:
-            self._client = KafkaProducer(
-                bootstrap_servers=self._servers,
+            self._client = connected(
+                KafkaProducer,
+                self._servers,
                 acks="all",
                 enable_idempotence=True,
                 compression_type="lz4",
@@ -90,7 +91,6 @@ class KafkaRecordProducer:
                 max_block_ms=5_000,
                 delivery_timeout_ms=60_000,
                 allow_auto_create_topics=False,
-                **CLIENT,
             )
         return self._client
 
