@@ -214,6 +214,9 @@ def test_what_retention_deletes_before_a_group_has_read_it_is_counted_once_and_t
         consumer.rewind()
         assert [record.offset for record in collect(consumer, 1)] == [7]
         consumer.commit()
+        _fill(bus, name, [b"8"])
+        assert [record.offset for record in collect(consumer, 1)] == [8]
+        consumer.commit()
     assert _lost(name, name) == 4
     assert bus.lag(name, topics=[name]) == {(name, 0): 0}
 

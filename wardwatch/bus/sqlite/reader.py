@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
 from typing import Literal, Self
 
 import orjson
@@ -91,16 +90,15 @@ class SqliteReader:
 
     def _fetch(self, connection: sqlite3.Connection, max_records: int) -> list[Record]:
         records: list[Record] = []
-        size_bytes = 0
         advanced: dict[Lane, int] = {}
+        left_bytes = _POLL_BYTES
         for lane in self._in_turn():
-            for record in _rows(connection, lane, self._positions[lane], max_records - len(records)):
-                records.append(record)
-                advanced[lane] = record.offset + 1
-                size_bytes += len(record.value or b"")
-                if size_bytes >= _POLL_BYTES:
-                    break
-            if len(records) >= max_records or size_bytes >= _POLL_BYTES:
+            found = _rows(connection, lane, self._positions[lane], max_records - len(records), left_bytes)
+            if found:
+                records += found
+                advanced[lane] = found[-1].offset + 1
+                left_bytes -= sum(len(record.value or b"") for record in found)
+            if len(records) >= max_records or left_bytes <= 0:
                 break
         self._positions.update(advanced)
         return records
@@ -113,11 +111,17 @@ class SqliteReader:
         return order[cut:] + order[:cut]
 
 
-def _rows(connection: sqlite3.Connection, lane: Lane, position: int, limit: int) -> Iterator[Record]:
+def _rows(connection: sqlite3.Connection, lane: Lane, position: int, limit: int, limit_bytes: int) -> list[Record]:
+    """Return the lane's next records, one at least, and no more once they have ``limit_bytes``."""
     rows = connection.execute(
         "SELECT id, timestamp_ms, key, headers, value FROM records WHERE id>=? AND id<? ORDER BY id LIMIT ?",
         (lane.start + position, lane.stop, limit),
     )
+    topic, partition, records = lane.topic, lane.partition, []
     for identifier, timestamp_ms, key, headers, value in rows:
         offset = identifier & OFFSET_MASK
-        yield Record(lane.topic, lane.partition, offset, key, value, orjson.loads(headers), timestamp_ms)
+        records.append(Record(topic, partition, offset, key, value, orjson.loads(headers), timestamp_ms))
+        limit_bytes -= len(value or b"")
+        if limit_bytes <= 0:
+            break
+    return records
