@@ -18,6 +18,8 @@ Partition = tuple[str, int]
 """A topic's name and the number of one of its partitions."""
 
 MAX_RECORD_BYTES = 1_000_000
+FLUSH_S = 12.0
+"""How long ``flush`` waits unless told: a broker that answers again after nine seconds costs no record a second try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,11 @@ class Producer(Protocol):
     ) -> None:
         """Hand one record over; records of one key keep their order.
 
-        Blocks while the bytes in flight are at their limit. Raises RecordTooLarge (above MAX_RECORD_BYTES) and
-        BusUnavailable.
+        Blocks for some seconds while the bytes in flight are at their limit. Raises RecordTooLarge (above
+        MAX_RECORD_BYTES) and BusUnavailable.
         """
 
-    def flush(self, timeout_s: float = 30.0) -> None:
+    def flush(self, timeout_s: float = FLUSH_S) -> None:
         """Return when every record sent is durable.
 
         Raises BusUnavailable when one was not acknowledged in time: the caller sends all since the last successful
@@ -77,7 +79,10 @@ class Consumer(Protocol):
     """Reads the partitions that its group assigns to it. One thread at a time."""
 
     def poll(self, *, max_records: int = 500, timeout_s: float = 1.0) -> list[Record]:
-        """Return the next records, per partition in order; [] when none came in time. Raises BusUnavailable."""
+        """Return the next records, per partition in order; [] when none came in time.
+
+        Raises BusUnavailable, also when the bus has gone meanwhile; the next ``poll`` after it is back goes on.
+        """
 
     def commit(self) -> None:
         """Mark everything returned by ``poll`` so far as processed.

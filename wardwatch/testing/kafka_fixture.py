@@ -1,9 +1,10 @@
-"""The fixture ``kafka``: the URL of one real broker for the whole test session."""
+"""The fixtures ``kafka_server`` and ``kafka``: one real broker for the whole test session, and its URL."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 
@@ -12,22 +13,24 @@ from wardwatch.testing.kafka import KafkaServer
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
-    """Give WARDWATCH_TEST_KAFKA, or start a broker; skip where neither is possible, but fail under CI=true."""
-    named = os.environ.get("WARDWATCH_TEST_KAFKA")
-    if named:
-        yield named
-        return
+def kafka_server() -> Iterator[KafkaServer]:
+    """Start a broker that tests may freeze and kill; skip where that is not possible, but fail under CI=true."""
     try:
         server = KafkaServer()
     except SettingsError as error:
-        no_kafka(error)
+        _no_kafka(error)
     with server:
-        yield server.url
+        yield server
 
 
-def no_kafka(error: SettingsError) -> None:
-    """Skip the test, saying why and what to do."""
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> str:
+    """Give WARDWATCH_TEST_KAFKA, else the URL of the broker of this session."""
+    named = os.environ.get("WARDWATCH_TEST_KAFKA")
+    return named or str(request.getfixturevalue("kafka_server").url)
+
+
+def _no_kafka(error: SettingsError) -> NoReturn:
     reason = f"no Kafka: {error}; or set WARDWATCH_TEST_KAFKA=kafka://host:port"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)

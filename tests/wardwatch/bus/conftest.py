@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from kafka import KafkaAdminClient, TopicPartition
 
 from wardwatch.bus import Bus, Consumer, Record, open_bus
+from wardwatch.bus.sqlite.retention import clean
 from wardwatch.testing.ports import wait_until
 
 Collect = Callable[[Consumer, int], list[Record]]
@@ -45,3 +50,15 @@ def collect() -> Collect:
         return records
 
     return poll_until
+
+
+def expire(bus: Bus, topic: str) -> None:
+    """Delete what the topic holds now, as its retention does when the time has come."""
+    kind, _, where = bus.url.partition("://")
+    if kind == "sqlite":
+        with closing(sqlite3.connect(where.removeprefix("/"), isolation_level=None)) as connection:
+            clean(connection, now=time.time() + 3600)
+        return
+    admin = KafkaAdminClient(bootstrap_servers=where)
+    admin.delete_records({TopicPartition(topic, number): end for number, end in bus.end_offsets(topic).items()})
+    admin.close()

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import prometheus_client
 import pytest
 
-from tests.wardwatch.bus.conftest import Collect
+from tests.wardwatch.bus.conftest import Collect, expire
 from wardwatch.bus import MAX_RECORD_BYTES, Bus, Consumer, Partition, Producer, Record
 from wardwatch.errors import BusUnavailable, RecordError, RecordTooLarge
 from wardwatch.testing.ports import wait_until
@@ -195,6 +196,47 @@ def test_a_topic_that_does_not_exist_is_unavailable_and_existing_ones_stay_as_th
     with pytest.raises(BusUnavailable):
         _send_and_flush(producer, f"{name}.absent")
     producer.close()
+
+
+def test_what_retention_deletes_before_a_group_has_read_it_is_counted_once_and_the_group_goes_on(
+    bus: Bus, name: str, collect: Collect
+) -> None:
+    bus.ensure_topics([Topic(name, 1, retention_s=60)])
+    _fill(bus, name, _numbers(3))
+    with bus.consumer(name, topics=[name]) as consumer:
+        collect(consumer, 3)
+        consumer.commit()
+    _fill(bus, name, [b"3", b"4", b"5", b"6"])
+    expire(bus, name)
+    _fill(bus, name, [b"7"])
+    with bus.consumer(name, topics=[name]) as consumer:
+        assert [record.offset for record in collect(consumer, 1)] == [7]
+        consumer.rewind()
+        assert [record.offset for record in collect(consumer, 1)] == [7]
+        consumer.commit()
+        _fill(bus, name, [b"8"])
+        assert [record.offset for record in collect(consumer, 1)] == [8]
+        consumer.commit()
+    assert _lost(name, name) == 4
+    assert bus.lag(name, topics=[name]) == {(name, 0): 0}
+
+
+def test_a_new_group_loses_nothing_to_a_retention_that_was_before_its_time(
+    bus: Bus, name: str, collect: Collect
+) -> None:
+    bus.ensure_topics([Topic(name, 1, retention_s=60)])
+    _fill(bus, name, _numbers(5))
+    expire(bus, name)
+    _fill(bus, name, [b"5"])
+    with bus.consumer(name, topics=[name]) as consumer:
+        assert [record.offset for record in collect(consumer, 1)] == [5]
+        consumer.commit()
+    assert _lost(name, name) is None
+
+
+def _lost(group: str, topic: str) -> float | None:
+    labels = {"group": group, "topic": topic}
+    return prometheus_client.REGISTRY.get_sample_value("wardwatch_bus_lost_records_total", labels)
 
 
 _PRODUCE = """

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from wardwatch.bus import sqlite_consumer
-from wardwatch.bus.sqlite import SqliteBus, clean
+from tests.wardwatch.bus.conftest import Collect
+from wardwatch.bus.sqlite import SqliteBus, consumer
+from wardwatch.bus.sqlite.retention import clean
 from wardwatch.errors import BusUnavailable, SettingsError
+from wardwatch.testing.ports import wait_until
 from wardwatch.topics import Topic
 
 
@@ -80,7 +84,7 @@ def test_a_url_without_a_file_is_refused() -> None:
 def test_a_member_whose_lease_ran_out_can_not_commit_over_its_successor(
     bus: SqliteBus, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_consumer, "_HEARTBEAT_S", 3600.0)
+    monkeypatch.setattr(consumer, "_HEARTBEAT_S", 3600.0)
     _send(bus, "events.a", *[("k", b"x")] * 5)
     with bus.consumer("g", topics=["events.a"]) as frozen, bus.consumer("g", topics=["events.a"]) as successor:
         assert len(frozen.poll()) == 5
@@ -93,18 +97,54 @@ def test_a_member_whose_lease_ran_out_can_not_commit_over_its_successor(
 
 
 def test_a_long_batch_keeps_its_partitions_while_the_process_lives(
-    bus: SqliteBus, monkeypatch: pytest.MonkeyPatch
+    bus: SqliteBus, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_consumer, "_HEARTBEAT_S", 0.02)
-    monkeypatch.setattr(sqlite_consumer, "LEASE_S", 0.3)
+    monkeypatch.setattr(consumer, "_HEARTBEAT_S", 0.02)
     _send(bus, "events.a", ("k", b"x"))
-    with bus.consumer("g", topics=["events.a"]) as busy, bus.consumer("g", topics=["events.a"]) as other:
+    with (
+        bus.consumer("g", topics=["events.a"]) as busy,
+        bus.consumer("g", topics=["events.a"]) as other,
+        closing(sqlite3.connect(path, isolation_level=None)) as connection,
+    ):
         assert len(busy.poll()) == 1
-        deadline = time.monotonic() + 0.9  # three leases long, busy does not poll
-        while time.monotonic() < deadline:
-            assert other.poll(timeout_s=0.05) == []
+        (ends,) = connection.execute("SELECT expires FROM members").fetchone()
+        wait_until(
+            lambda: connection.execute("SELECT 1 FROM members WHERE expires>?", (ends,)).fetchone(),
+            what="the lease is renewed without a poll",
+        )
+        assert other.poll(timeout_s=0) == []
         busy.commit()
     assert bus.lag("g", topics=["events.a"]) == {("events.a", 0): 0}
+
+
+_HOLD = """
+import sys, threading
+from wardwatch.bus import open_bus
+consumer = open_bus(sys.argv[1]).consumer("g", topics=["events.a"])
+records = []
+while len(records) < 2:
+    records += consumer.poll(max_records=2 - len(records))
+consumer.commit()
+while len(records) < 4:
+    records += consumer.poll(max_records=4 - len(records))
+print("holds", flush=True)
+threading.Event().wait()
+"""
+
+
+def test_what_a_process_held_when_it_was_killed_goes_to_its_successor(bus: SqliteBus, collect: Collect) -> None:
+    _send(bus, "events.a", *[("k", str(number).encode()) for number in range(6)])
+    with (
+        subprocess.Popen([sys.executable, "-c", _HOLD, bus.url], stdout=subprocess.PIPE, text=True) as holder,
+        bus.consumer("g", topics=["events.a"]) as successor,
+    ):
+        try:
+            assert holder.stdout is not None
+            assert "holds\n" in holder.stdout
+            assert successor.poll(timeout_s=0) == []
+        finally:
+            holder.kill()
+        assert [record.value for record in collect(successor, 4)] == [b"2", b"3", b"4", b"5"]
 
 
 def test_retention_deletes_old_records_and_keeps_offsets(bus: SqliteBus, path: Path) -> None:

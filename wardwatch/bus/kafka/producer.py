@@ -11,12 +11,12 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from wardwatch.bus import check_size
-from wardwatch.bus.kafka_errors import CLIENT, ours, translated
+from wardwatch.bus import FLUSH_S, check_size
+from wardwatch.bus.kafka.client import connected, ours, translated
 from wardwatch.errors import BusUnavailable
 
 IN_FLIGHT_BYTES = 32 * 2**20
-_BLOCK_S = 30.0
+_BLOCK_S = 10.0
 _CLOSE_S = 2.0
 _RECORD_OVERHEAD = 100  # bytes that kafka-python keeps beside a record's own, about
 
@@ -57,7 +57,7 @@ class KafkaRecordProducer:
             )
         self._answers.expect(future, size)
 
-    def flush(self, timeout_s: float = 30.0) -> None:
+    def flush(self, timeout_s: float = FLUSH_S) -> None:
         """Wait for the answer to every record sent; raises for the first that failed."""
         deadline = time.monotonic() + timeout_s
         if self._client is None:
@@ -80,8 +80,9 @@ class KafkaRecordProducer:
 
     def _connected(self) -> Any:
         if self._client is None:
-            self._client = KafkaProducer(
-                bootstrap_servers=self._servers,
+            self._client = connected(
+                KafkaProducer,
+                self._servers,
                 acks="all",
                 enable_idempotence=True,
                 compression_type="lz4",
@@ -90,7 +91,6 @@ class KafkaRecordProducer:
                 max_block_ms=5_000,
                 delivery_timeout_ms=60_000,
                 allow_auto_create_topics=False,
-                **CLIENT,
             )
         return self._client
 

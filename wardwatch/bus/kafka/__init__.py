@@ -13,9 +13,10 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import TopicAlreadyExistsError
 
 from wardwatch.bus import Partition
-from wardwatch.bus.kafka_consumer import KafkaGroupConsumer, KafkaReader
-from wardwatch.bus.kafka_errors import CLIENT, ready, translated
-from wardwatch.bus.kafka_producer import KafkaRecordProducer
+from wardwatch.bus.kafka.client import CLIENT, connected, translated
+from wardwatch.bus.kafka.consumer import KafkaGroupConsumer
+from wardwatch.bus.kafka.producer import KafkaRecordProducer
+from wardwatch.bus.kafka.reader import KafkaReader
 from wardwatch.errors import SettingsError
 from wardwatch.topics import Topic
 
@@ -119,7 +120,7 @@ class KafkaBus:
     @contextmanager
     def _admin(self) -> Iterator[Any]:
         with translated(self._servers):
-            admin = KafkaAdminClient(bootstrap_servers=self._servers, **CLIENT)
+            admin = connected(KafkaAdminClient, self._servers)
             try:
                 yield admin
             finally:
@@ -128,11 +129,11 @@ class KafkaBus:
     @contextmanager
     def _client(self) -> Iterator[Any]:
         with translated(self._servers):
-            client = ready(KafkaConsumer(bootstrap_servers=self._servers, group_id=None, **CLIENT))
+            client = connected(KafkaConsumer, self._servers, group_id=None)
             try:
                 yield client
             finally:
-                client.close(autocommit=False)
+                client.close(autocommit=False, timeout_ms=0)
 
 
 def _options(topic: Topic) -> dict[str, Any]:

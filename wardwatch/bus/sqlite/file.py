@@ -17,6 +17,7 @@ from typing import Literal
 from wardwatch.errors import BusUnavailable
 
 OFFSET_BITS = 40
+OFFSET_MASK = (1 << OFFSET_BITS) - 1
 LOCK_WAIT_S = 10.0
 _VERSION = 1
 _SCHEMA = """
@@ -131,6 +132,14 @@ def lanes(connection: sqlite3.Connection, subscription: Subscription) -> list[La
     """Return the subscribed partitions that exist, by topic and number."""
     rows = connection.execute("SELECT id, topic, partition, next FROM lanes ORDER BY topic, partition")
     return [Lane(*row) for row in rows if subscription.holds(row[1])]
+
+
+def first_offset(connection: sqlite3.Connection, lane: Lane) -> int:
+    """Return the offset of the oldest record kept; where the next will be when there is none."""
+    (first,) = connection.execute(
+        "SELECT min(id) FROM records WHERE id>=? AND id<?", (lane.start, lane.stop)
+    ).fetchone()
+    return lane.next if first is None else first & OFFSET_MASK
 
 
 def _wal(connection: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""Reading the SQLite bus: alone, or in a group whose live members share the partitions."""
+"""Reading the SQLite bus in a group whose live members share the partitions."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Literal, Self
+from collections import Counter
+from collections.abc import Callable
 from uuid import uuid4
 
-import orjson
 import structlog
 
 from wardwatch.bus import Partition, Record
-from wardwatch.bus.sqlite_file import OFFSET_BITS, BusFile, Lane, Subscription, lanes, transaction
+from wardwatch.bus.losses import Losses
+from wardwatch.bus.sqlite.file import BusFile, Lane, Subscription, first_offset, lanes, transaction
+from wardwatch.bus.sqlite.reader import SqliteReader
 from wardwatch.errors import BusUnavailable
 
 log = structlog.get_logger()
@@ -22,104 +23,6 @@ log = structlog.get_logger()
 LEASE_S = 2.5
 _HEARTBEAT_S = 0.5
 _LONGEST_WORK_S = 300.0  # between two polls: then the member counts as hung, like Kafka's max.poll.interval.ms
-_IDLE_S = 0.02
-_POLL_BYTES = 16 * 2**20
-_OFFSET_MASK = (1 << OFFSET_BITS) - 1
-
-
-class SqliteReader:
-    """Reads all subscribed partitions from the start or the end, for itself."""
-
-    def __init__(self, file: BusFile, subscription: Subscription, start: Literal["earliest", "latest"] = "earliest"):
-        self._file = file
-        self._subscription = subscription
-        self._latest = start == "latest"
-        self._connection: sqlite3.Connection | None = None
-        self._positions: dict[Lane, int] = {}
-        self._began: dict[Lane, int] = {}
-        self._turn = 0
-        self._synced = float("-inf")
-
-    def poll(self, *, max_records: int = 500, timeout_s: float = 1.0) -> list[Record]:
-        """Return the next records; waits on the file's change counter, which costs microseconds to look at."""
-        deadline = time.monotonic() + timeout_s
-        seen = -1
-        with self._file.guarded():
-            while True:
-                connection = self._connected()
-                if time.monotonic() - self._synced >= _HEARTBEAT_S:
-                    self._sync(connection)
-                    self._synced = time.monotonic()
-                    seen = -1
-                version = int(connection.execute("PRAGMA data_version").fetchone()[0])
-                if version != seen:
-                    seen = version
-                    records = self._fetch(connection, max_records)
-                    if records:
-                        return records
-                left_s = deadline - time.monotonic()
-                if left_s <= 0:
-                    return []
-                time.sleep(min(_IDLE_S, left_s))
-
-    def commit(self) -> None:
-        """Do nothing: a reader has no group."""
-
-    def rewind(self) -> None:
-        """Go back to where the reader began."""
-        self._positions = dict(self._began)
-
-    def assignment(self) -> set[Partition]:
-        """Return the partitions read now."""
-        return {(lane.topic, lane.partition) for lane in self._positions}
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = self._file.connect()
-        return self._connection
-
-    def _sync(self, connection: sqlite3.Connection) -> None:
-        first = self._synced == float("-inf")
-        known = {lane.id for lane in self._positions}
-        for lane in lanes(connection, self._subscription):
-            if lane.id not in known:
-                position = lane.next if first and self._latest else 0
-                self._positions[lane] = self._began[lane] = position
-
-    def _fetch(self, connection: sqlite3.Connection, max_records: int) -> list[Record]:
-        records: list[Record] = []
-        size_bytes = 0
-        advanced: dict[Lane, int] = {}
-        for lane in self._in_turn():
-            for record in _rows(connection, lane, self._positions[lane], max_records - len(records)):
-                records.append(record)
-                advanced[lane] = record.offset + 1
-                size_bytes += len(record.value or b"")
-                if size_bytes >= _POLL_BYTES:
-                    break
-            if len(records) >= max_records or size_bytes >= _POLL_BYTES:
-                break
-        self._positions.update(advanced)
-        return records
-
-    def _in_turn(self) -> list[Lane]:
-        # another partition goes first each time, so that a busy one can't starve the others
-        order = list(self._positions)
-        self._turn += 1
-        cut = self._turn % len(order) if order else 0
-        return order[cut:] + order[:cut]
 
 
 class SqliteConsumer(SqliteReader):
@@ -139,6 +42,7 @@ class SqliteConsumer(SqliteReader):
         self._on_assign = on_assign
         self._announced: set[Partition] = set()
         self._committed: dict[Lane, int] = {}
+        self._losses = Losses(group)
         self._polled = time.monotonic()
         self._closing = threading.Event()
         self._heart: threading.Thread | None = None
@@ -164,6 +68,7 @@ class SqliteConsumer(SqliteReader):
                     if not self._store(connection, lane, position):
                         lost.append(lane)
         self._committed.update((lane, at) for lane, at in moved.items() if lane not in lost)
+        self._losses.commit()
         if lost:
             log.warning("partitions_lost", group=self._group, partitions=[f"{x.topic}/{x.partition}" for x in lost])
             self._synced = float("-inf")
@@ -171,6 +76,7 @@ class SqliteConsumer(SqliteReader):
     def rewind(self) -> None:
         """Go back to the last commit."""
         self._positions = dict(self._committed)
+        self._losses.rewind()
 
     def close(self) -> None:
         """Leave the group, so that the others take over at once."""
@@ -181,6 +87,16 @@ class SqliteConsumer(SqliteReader):
             self._leave()
         self._positions.clear()
         super().close()
+
+    def _fetch(self, connection: sqlite3.Connection, max_records: int) -> list[Record]:
+        wanted = dict(self._positions)
+        records = super()._fetch(connection, max_records)
+        read = Counter((record.topic, record.partition) for record in records)
+        for lane, position in self._positions.items():
+            missing = position - wanted[lane] - read[lane.topic, lane.partition]
+            if missing > 0 and not _compacted(connection, lane.topic):
+                self._losses.meet(lane.topic, missing)
+        return records
 
     def _store(self, connection: sqlite3.Connection, lane: Lane, position: int) -> bool:
         done = connection.execute(
@@ -196,11 +112,12 @@ class SqliteConsumer(SqliteReader):
             share = self._share(connection)
             kept, taken = self._claim(connection, share)
             stored = dict(connection.execute("SELECT lane, next FROM offsets WHERE team=?", (self._group,)))
+            starts = {lane.id: stored.get(lane.id) or first_offset(connection, lane) for lane in share}
         positions = {lane.id: at for lane, at in self._positions.items() if lane.id in kept}
         committed = {lane.id: at for lane, at in self._committed.items() if lane.id in kept}
         held = [lane for lane in share if lane.id in kept | taken]
-        self._positions = {lane: positions.get(lane.id, stored.get(lane.id, 0)) for lane in held}
-        self._committed = {lane: committed.get(lane.id, stored.get(lane.id, 0)) for lane in held}
+        self._positions = {lane: positions.get(lane.id, starts[lane.id]) for lane in held}
+        self._committed = {lane: committed.get(lane.id, starts[lane.id]) for lane in held}
         self._announce()
 
     def _join(self, connection: sqlite3.Connection) -> None:
@@ -277,14 +194,8 @@ class SqliteConsumer(SqliteReader):
             log.warning("group_not_left", group=self._group, reason=str(error))
 
 
-def _rows(connection: sqlite3.Connection, lane: Lane, position: int, limit: int) -> Iterator[Record]:
-    rows = connection.execute(
-        "SELECT id, timestamp_ms, key, headers, value FROM records WHERE id>=? AND id<? ORDER BY id LIMIT ?",
-        (lane.start + position, lane.stop, limit),
-    )
-    for identifier, timestamp_ms, key, headers, value in rows:
-        offset = identifier & _OFFSET_MASK
-        yield Record(lane.topic, lane.partition, offset, key, value, orjson.loads(headers), timestamp_ms)
+def _compacted(connection: sqlite3.Connection, topic: str) -> bool:
+    return bool(connection.execute("SELECT compacted FROM topics WHERE name=?", (topic,)).fetchone()[0])
 
 
 def _dumps(subscription: Subscription) -> str:
