@@ -1,4 +1,8 @@
-"""Alerts in Elasticsearch: one document with two owners, who update disjoint fields."""
+"""Alerts in Elasticsearch: one document with two owners.
+
+Detection replaces the document except the workflow in it, people update the workflow; each only what nobody else
+changed meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +58,7 @@ _FIELD = {
     "verdict": "wardwatch.alert.verdict",
 }
 _VALUES = 10_000  # of one field that are counted
+_DETECTION = Scope("detection")
 
 
 class ElasticsearchAlerts:
@@ -67,9 +72,10 @@ class ElasticsearchAlerts:
         """Write detection's part of the alerts, each by itself."""
         results: dict[int, Result] = {}
         items: dict[int, Item] = {}
+        stored = self.get(_DETECTION, [write.id for write in writes if write.version is not None])
         for place, write in enumerate(writes):
             try:
-                items[place] = _item(write)
+                items[place] = _item(write, stored.get(write.id))
             except RecordError as error:
                 results[place] = Result(Outcome.REJECTED, error.reason)
             except Conflict:
@@ -158,22 +164,24 @@ def _readable(scope: Scope, identifier: str) -> str | None:
         return None
 
 
-def _item(write: AlertWrite) -> Item:
+def _item(write: AlertWrite, stored: Stored | None) -> Item:
     keys, detection = alert_keys(write), detection_part(write.doc)
     own = detection["wardwatch"]
     search = {"text": keys.text, "entities": sorted(keys.entities)}
-    if write.version is not None:
-        doc = {**detection, "wardwatch": {**own, "search": search}}
-        return Item(
-            "update",
-            _index(write.id),
-            write.id,
-            encode({"doc": doc, "detect_noop": False}),
-            split_version(write.version),
-        )
-    alert = {**own["alert"], **new_workflow()}
-    doc = {**detection, "wardwatch": {**own, "search": search, "alert": alert}}
-    return Item("create", _index(write.id), write.id, encode(doc))
+    alert = {**own["alert"], **_workflow(write, stored)}
+    body = encode({**detection, "wardwatch": {**own, "search": search, "alert": alert}})
+    if write.version is None:
+        return Item("create", _index(write.id), write.id, body)
+    return Item("index", _index(write.id), write.id, body, split_version(write.version))
+
+
+def _workflow(write: AlertWrite, stored: Stored | None) -> dict[str, Any]:
+    if write.version is None:
+        return new_workflow()
+    if stored is None or stored.version != write.version:
+        raise Conflict(f"alert {write.id} was changed meanwhile", step="store")
+    own = stored.doc["wardwatch"]["alert"]
+    return {name: own[name] for name in WORKFLOW & own.keys()}
 
 
 def _result(answer: Answer) -> Result:
