@@ -13,7 +13,7 @@ from typing import Any, Literal
 from elasticsearch import Elasticsearch
 
 from wardwatch.alert import WORKFLOW, new_workflow, parse_alert_id
-from wardwatch.errors import Conflict, NotFound, RecordError
+from wardwatch.errors import Conflict, NotFound, RecordError, StoreUnavailable
 from wardwatch.event import encode
 from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored
 from wardwatch.store.cursor import decode_cursor, page_size
@@ -26,6 +26,7 @@ from wardwatch.store.elasticsearch.search import (
     one_of,
     page,
     phrases,
+    search,
     time_range,
 )
 from wardwatch.store.elasticsearch.templates import ALERTS, ENTITIES, TEXT
@@ -91,38 +92,39 @@ class ElasticsearchAlerts:
             return {}
         with answers("alerts"):
             response = self._client.mget(docs=wanted)
-        return {hit["_id"]: _stored(hit) for hit in response["docs"] if hit.get("found")}
+        return {hit["_id"]: _stored(hit) for hit in response["docs"] if _exists(hit)}
 
     def search(
         self, scope: Scope, query: AlertQuery, *, sort: AlertSort = "newest", after: str | None = None, limit: int = 50
     ) -> Page:
         """Return a page of alerts by key."""
         key = decode_cursor(after, _KINDS[sort]) if after is not None else None
-        with answers("alerts"):
-            response = self._client.search(
-                index=f"{ALERTS}*",
-                query={"bool": {"filter": _filter(scope, query)}},
-                sort=_SORT[sort],
-                search_after=key,
-                size=page_size(limit) + 1,
-                track_total_hits=True,
-                seq_no_primary_term=True,
-            )
-        return page(response.body, page_size(limit), _stored)
+        answer = search(
+            self._client,
+            "alerts",
+            index=f"{ALERTS}*",
+            query={"bool": {"filter": _filter(scope, query)}},
+            sort=_SORT[sort],
+            search_after=key,
+            size=page_size(limit) + 1,
+            seq_no_primary_term=True,
+        )
+        return page(answer, page_size(limit), _stored)
 
     def count(
         self, scope: Scope, query: AlertQuery, by: Literal["severity", "status", "tenant", "rule", "verdict"]
     ) -> dict[str, int]:
         """Return how many alerts match, by the values of one field; alerts without a value are not counted."""
-        with answers("alerts"):
-            response = self._client.search(
-                index=f"{ALERTS}*",
-                query={"bool": {"filter": _filter(scope, query)}},
-                aggs={"by": {"terms": {"field": _FIELD[by], "size": _VALUES}}},
-                size=0,
-            )
+        answer = search(
+            self._client,
+            "alerts",
+            index=f"{ALERTS}*",
+            query={"bool": {"filter": _filter(scope, query)}},
+            aggs={"by": {"terms": {"field": _FIELD[by], "size": _VALUES}}},
+            size=0,
+        )
         counts: dict[str, int] = {}
-        for bucket in response.body.get("aggregations", {}).get("by", {}).get("buckets", []):
+        for bucket in answer.get("aggregations", {}).get("by", {}).get("buckets", []):
             name = _named(by, bucket["key"])
             counts[name] = counts.get(name, 0) + bucket["doc_count"]
         return counts
@@ -198,6 +200,13 @@ def _stored(hit: Mapping[str, Any]) -> Stored:
     own.pop("search", None)
     own["alert"] = {k: v for k, v in own["alert"].items() if not (k in WORKFLOW and v is None)}
     return Stored(doc, f"{hit['_seq_no']}/{hit['_primary_term']}")
+
+
+def _exists(hit: Mapping[str, Any]) -> bool:
+    kind = hit.get("error", {}).get("type", "index_not_found_exception")
+    if kind != "index_not_found_exception":
+        raise StoreUnavailable(f"alert {hit['_id']}: {kind}", step="store")
+    return bool(hit.get("found"))
 
 
 def _named(by: str, value: Any) -> str:
