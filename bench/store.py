@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 import tempfile
@@ -20,27 +21,37 @@ from bench.figures import Figure
 from wardwatch.errors import SettingsError
 from wardwatch.event import Event, event_id, rfc3339
 from wardwatch.store import Outcome, Store, open_store
-from wardwatch.store.elasticsearch.templates import TEXT
+from wardwatch.store.elasticsearch.templates import EVENTS, TEXT
 from wardwatch.store.reading import texts
 from wardwatch.testing.elasticsearch import ElasticsearchServer
 
 BATCH = 500
 Write = Callable[[Sequence[Event]], None]
+_TENANTS = "benchmark"
 _START = datetime(2026, 3, 10, tzinfo=UTC)
 
 
 def run(quick: bool) -> list[Figure]:
-    """Measure both adapters; without an Elasticsearch on this machine only SQLite, with a note on standard error."""
-    count = 2_000 if quick else 30_000
+    """Measure both adapters; without an Elasticsearch only SQLite, with a note on standard error.
+
+    The server is that of WARDWATCH_TEST_ES, else one started here; a quick run starts none.
+    """
+    count = 1_500 if quick else 30_000
     figures = [_sqlite(count)]
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(ElasticsearchServer())
+            url = os.environ.get("WARDWATCH_TEST_ES") or _started(stack, quick)
         except (SettingsError, TimeoutError) as error:
             print(f"no figure for Elasticsearch: {error}", file=sys.stderr)
             return figures
-        figures.append(_elasticsearch(server.url, count))
+        figures.append(_elasticsearch(url, count))
     return figures
+
+
+def _started(stack: ExitStack, quick: bool) -> str:
+    if quick:
+        raise SettingsError("a quick run starts no server", step="bench", remedy="WARDWATCH_TEST_ES=http://host:9200")
+    return stack.enter_context(ElasticsearchServer()).url
 
 
 def _sqlite(count: int) -> Figure:
@@ -58,6 +69,8 @@ def _elasticsearch(url: str, count: int) -> Figure:
     client = Elasticsearch(url)
     _rates(count // 2, _archive(store), _helpers_bulk(client))  # the server's own warm-up
     ours, plain = _rates(count, _archive(store), _helpers_bulk(client))
+    for index in client.indices.get(index=f"{EVENTS}{_TENANTS}*"):
+        client.indices.delete(index=index)
     client.close()
     store.close()
     return Figure("store: events to Elasticsearch", ours, "docs/s", "helpers.bulk", ours / plain, "≥ 1 ×")
@@ -101,7 +114,7 @@ def _executemany(path: Path) -> Write:
 def _helpers_bulk(client: Elasticsearch) -> Write:
     def actions(events: Sequence[Event]) -> Iterator[dict[str, Any]]:
         for event in events:
-            index = f"logs-wardwatch.event-{event.tenant}-2026.03.10"
+            index = f"{EVENTS}{event.tenant}-2026.03.10"
             source = {**event.doc, TEXT: "\n".join(texts(event.doc))}
             yield {"_op_type": "create", "_index": index, "_id": event.id, "_source": source}
 
@@ -113,7 +126,7 @@ def _helpers_bulk(client: Elasticsearch) -> Write:
 
 def _events(count: int) -> list[Event]:
     """Return events of about 1 KB of one tenant that no earlier run has used."""
-    tenant = f"b{uuid4().hex[:12]}"
+    tenant = f"{_TENANTS}{uuid4().hex[:12]}"
     return [Event(_doc(tenant, number), tenant, "windows", received=_START) for number in range(count)]
 
 

@@ -225,6 +225,7 @@ def _presented(own: Mapping[str, Any], match: MatchRecord) -> dict[str, Any]:
     return {
         "severity": match.rule.severity.value,
         "rule_status": match.rule.status,
+        "false_positives": match.rule.false_positives,
         "matched": [{"field": field, "values": values} for field, values in match.matched.items()],
         "title": match.rule.title,
         "sentence": match.sentence,

@@ -71,6 +71,7 @@ class RuleCard(msgspec.Struct, frozen=True):
     author: str
     license: str
     references: list[str]
+    false_positives: list[str]
     tags: list[str]
     ruleset: str
     severity: Severity
@@ -113,6 +114,7 @@ class Rule:
             author=sigma.author or "",
             license=sigma.license or "",
             references=[str(reference)[:500] for reference in sigma.references][:10],
+            false_positives=[str(known)[:500] for known in sigma.falsepositives][:10],
             tags=[str(tag) for tag in sigma.tags][:30],
             ruleset=self.file.parent.name,
             severity=self.severity,

@@ -82,6 +82,7 @@ def ruleset(tmp_path_factory: pytest.TempPathFactory) -> Ruleset:
         level="high",
         status="stable",
         tags=["attack.collection", "attack.t1213.006"],
+        falsepositives=["A ward's own consultation"],
         wardwatch=OWN,
     )
     return load(tmp_path_factory.mktemp("rules"), document)
@@ -172,6 +173,7 @@ def test_an_alert_has_every_field_that_elastic_security_and_the_console_read(sto
     assert (ours["asset_criticality"], ours["patient_token"]) == ("his_core", "pt_7")
     assert ours["matched"] == [{"field": "event.action", "values": ["read"]}]
     assert ours["response"] == OWN["response"]
+    assert ours["false_positives"] == ["A ward's own consultation"]
     assert alert["@timestamp"] == "2026-03-01T02:00:00.000Z"
     assert happened["created"] == rfc3339(NOW)
     assert "data_stream" not in alert

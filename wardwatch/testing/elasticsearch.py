@@ -44,7 +44,8 @@ class ElasticsearchServer:
     it can't be fetched or run on this machine.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = VERSION) -> None:
+        self._version = version
         self._root = Path(tempfile.mkdtemp(prefix="wardwatch-es-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._port = free_port()
@@ -101,11 +102,11 @@ class ElasticsearchServer:
 
     @property
     def _home(self) -> Path:
-        return self._root / f"elasticsearch-{VERSION}"
+        return self._root / f"elasticsearch-{self._version}"
 
     def _unpack(self) -> None:
-        artifact = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{VERSION}:zip"
-        folder = fetch(CACHE / f"elasticsearch-{VERSION}", "dependency:copy", f"-Dartifact={artifact}")
+        artifact = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{self._version}:zip"
+        folder = fetch(CACHE / f"elasticsearch-{self._version}", "dependency:copy", f"-Dartifact={artifact}")
         with zipfile.ZipFile(next(folder.glob("*.zip"))) as archive:
             archive.extractall(self._root)
         places = {name: self._root / name for name in ("data", "logs", "tmp")}

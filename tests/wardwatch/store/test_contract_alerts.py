@@ -72,6 +72,22 @@ def test_a_write_with_the_current_version_replaces_what_detection_knows(store: S
     assert own(read(store, write.id)) == {**own(Stored(later.doc, "")), "status": "new"}
 
 
+def test_what_detection_writes_no_more_is_gone_and_the_workflow_stays(store: Store, tenant: str) -> None:
+    first = alert(tenant, user="st_old", group_by={"host.name": "his-ws-07"}, window_s=3600)
+    first.doc["host"]["asset"] = {"id": "A-1", "clinical": True}
+    (identifier,) = create(store, first)
+    changes = {"status": "in_progress", "assignee": "li", "verdict": None}
+    changed = store.alerts.workflow(EVERYBODY, identifier, changes, version=read(store, identifier).version)
+    later = replace(alert(tenant, user="st_new", count=2, group_by={"user.id": "st_new"}), version=changed.version)
+    del later.doc["related"]
+    assert store.alerts.write([later]) == [STORED]
+    own(Stored(later.doc, "")).update(status="in_progress", assignee="li")
+    assert read(store, identifier).doc == later.doc
+    settle(store)
+    assert found(store, replace(of(tenant), entity="st_old")) == []
+    assert found(store, replace(of(tenant), entity="st_new", assignee="li")) == [identifier]
+
+
 def test_a_write_with_an_old_version_or_of_an_absent_alert_is_a_conflict(store: Store, tenant: str) -> None:
     write, absent = alert(tenant, 1), alert(tenant, 2)
     create(store, write)
@@ -270,7 +286,13 @@ def mixed(store: Store, tenant: str) -> list[AlertDocument]:
         ),
     )
     for number, identifier in enumerate(ids[:4]):
-        changes: dict[str, Any] = {"status": "closed", "verdict": list(Verdict)[number], "assignee": "li"}
+        closed_at = (START + timedelta(hours=number)).isoformat()
+        changes: dict[str, Any] = {
+            "status": "closed",
+            "verdict": list(Verdict)[number],
+            "assignee": "li",
+            "closed_at": closed_at,
+        }
         store.alerts.workflow(EVERYBODY, identifier, changes, version=read(store, identifier).version)
     return [read(store, name).doc for name in ids]
 
@@ -301,6 +323,10 @@ FILTERS: list[tuple[AlertQuery, Callable[[AlertDocument], bool]]] = [
     (
         AlertQuery(created_from=START + timedelta(minutes=2), created_to=START + timedelta(minutes=5)),
         lambda doc: doc["event"]["created"][14:16] in ("02", "03", "04"),
+    ),
+    (
+        AlertQuery(closed_from=START + timedelta(hours=2)),
+        lambda doc: doc["wardwatch"]["alert"].get("closed_at", "")[11:13] in ("04", "05"),
     ),
     (
         AlertQuery(rules=frozenset({"vip_lookup"}), statuses=frozenset({Status.NEW}), text="VIP patient"),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.wardwatch.store.samples import START, alert, event, settle
-from wardwatch.errors import SettingsError
-from wardwatch.store import Outcome, Result, open_store
-from wardwatch.store.elasticsearch import ElasticsearchStore
+from tests.wardwatch.store.samples import EVERYBODY, START, alert, event, settle
+from wardwatch.errors import SettingsError, StoreUnavailable
+from wardwatch.store import AlertQuery, Outcome, Result, open_store
+from wardwatch.store.elasticsearch import ElasticsearchStore, search
 from wardwatch.store.elasticsearch.templates import templates
 
 
@@ -109,3 +110,45 @@ def test_an_alert_of_a_month_that_expired_can_be_written_again(store: Elasticsea
     for _ in range(2):
         assert store.alerts.write([write]) == [Result(Outcome.STORED)]
         assert store.alerts.expire(tenant, START.replace(month=4)) == 1
+
+
+@pytest.fixture
+def shardless(store: ElasticsearchStore, tenant: str) -> Callable[[], None]:
+    """Open an index of alerts whose shard no node takes, and return what gives it to one."""
+    index = f"{store.url}/logs-wardwatch.alert-{tenant}-2026.03"
+    nowhere = "index.routing.allocation.require._name"
+    settings = {"settings": {nowhere: "no such node"}}
+    httpx.put(f"{index}?wait_for_active_shards=0", json=settings, timeout=30).raise_for_status()
+
+    def give() -> None:
+        httpx.put(f"{index}/_settings", json={nowhere: None}, timeout=30).raise_for_status()
+
+    return give
+
+
+@pytest.mark.elasticsearch
+def test_a_part_of_the_alerts_is_no_answer(
+    store: ElasticsearchStore, tenant: str, shardless: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_WAITS_S", (0.01,))
+    store.alerts.write([alert(f"{tenant}x")])
+    query = AlertQuery(tenants=frozenset({tenant, f"{tenant}x"}))
+    calls: list[Callable[[], object]] = [
+        lambda: store.alerts.search(EVERYBODY, query),
+        lambda: store.alerts.count(EVERYBODY, query, "status"),
+        lambda: store.alerts.get(EVERYBODY, [alert(tenant).id]),
+    ]
+    for call in calls:
+        with pytest.raises(StoreUnavailable):
+            call()
+    shardless()
+
+
+@pytest.mark.elasticsearch
+def test_a_search_waits_for_an_index_that_was_opened_a_moment_ago(
+    store: ElasticsearchStore, tenant: str, shardless: Callable[[], None]
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(store.alerts.search, EVERYBODY, AlertQuery(tenants=frozenset({tenant})))
+        shardless()
+        assert found.result().total == 0

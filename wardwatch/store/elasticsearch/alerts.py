@@ -1,4 +1,8 @@
-"""Alerts in Elasticsearch: one document with two owners, who update disjoint fields."""
+"""Alerts in Elasticsearch: one document with two owners.
+
+Detection replaces the document except the workflow in it, people update the workflow; each only what nobody else
+changed meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any, Literal
 from elasticsearch import Elasticsearch
 
 from wardwatch.alert import WORKFLOW, new_workflow, parse_alert_id
-from wardwatch.errors import Conflict, NotFound, RecordError
+from wardwatch.errors import Conflict, NotFound, RecordError, StoreUnavailable
 from wardwatch.event import encode
 from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored
 from wardwatch.store.cursor import decode_cursor, page_size
@@ -22,6 +26,7 @@ from wardwatch.store.elasticsearch.search import (
     one_of,
     page,
     phrases,
+    search,
     time_range,
 )
 from wardwatch.store.elasticsearch.templates import ALERTS, ENTITIES, TEXT
@@ -54,6 +59,7 @@ _FIELD = {
     "verdict": "wardwatch.alert.verdict",
 }
 _VALUES = 10_000  # of one field that are counted
+_DETECTION = Scope("detection")
 
 
 class ElasticsearchAlerts:
@@ -67,9 +73,10 @@ class ElasticsearchAlerts:
         """Write detection's part of the alerts, each by itself."""
         results: dict[int, Result] = {}
         items: dict[int, Item] = {}
+        stored = self.get(_DETECTION, [write.id for write in writes if write.version is not None])
         for place, write in enumerate(writes):
             try:
-                items[place] = _item(write)
+                items[place] = _item(write, stored.get(write.id))
             except RecordError as error:
                 results[place] = Result(Outcome.REJECTED, error.reason)
             except Conflict:
@@ -85,38 +92,39 @@ class ElasticsearchAlerts:
             return {}
         with answers("alerts"):
             response = self._client.mget(docs=wanted)
-        return {hit["_id"]: _stored(hit) for hit in response["docs"] if hit.get("found")}
+        return {hit["_id"]: _stored(hit) for hit in response["docs"] if _exists(hit)}
 
     def search(
         self, scope: Scope, query: AlertQuery, *, sort: AlertSort = "newest", after: str | None = None, limit: int = 50
     ) -> Page:
         """Return a page of alerts by key."""
         key = decode_cursor(after, _KINDS[sort]) if after is not None else None
-        with answers("alerts"):
-            response = self._client.search(
-                index=f"{ALERTS}*",
-                query={"bool": {"filter": _filter(scope, query)}},
-                sort=_SORT[sort],
-                search_after=key,
-                size=page_size(limit) + 1,
-                track_total_hits=True,
-                seq_no_primary_term=True,
-            )
-        return page(response.body, page_size(limit), _stored)
+        answer = search(
+            self._client,
+            "alerts",
+            index=f"{ALERTS}*",
+            query={"bool": {"filter": _filter(scope, query)}},
+            sort=_SORT[sort],
+            search_after=key,
+            size=page_size(limit) + 1,
+            seq_no_primary_term=True,
+        )
+        return page(answer, page_size(limit), _stored)
 
     def count(
         self, scope: Scope, query: AlertQuery, by: Literal["severity", "status", "tenant", "rule", "verdict"]
     ) -> dict[str, int]:
         """Return how many alerts match, by the values of one field; alerts without a value are not counted."""
-        with answers("alerts"):
-            response = self._client.search(
-                index=f"{ALERTS}*",
-                query={"bool": {"filter": _filter(scope, query)}},
-                aggs={"by": {"terms": {"field": _FIELD[by], "size": _VALUES}}},
-                size=0,
-            )
+        answer = search(
+            self._client,
+            "alerts",
+            index=f"{ALERTS}*",
+            query={"bool": {"filter": _filter(scope, query)}},
+            aggs={"by": {"terms": {"field": _FIELD[by], "size": _VALUES}}},
+            size=0,
+        )
         counts: dict[str, int] = {}
-        for bucket in response.body.get("aggregations", {}).get("by", {}).get("buckets", []):
+        for bucket in answer.get("aggregations", {}).get("by", {}).get("buckets", []):
             name = _named(by, bucket["key"])
             counts[name] = counts.get(name, 0) + bucket["doc_count"]
         return counts
@@ -158,22 +166,24 @@ def _readable(scope: Scope, identifier: str) -> str | None:
         return None
 
 
-def _item(write: AlertWrite) -> Item:
+def _item(write: AlertWrite, stored: Stored | None) -> Item:
     keys, detection = alert_keys(write), detection_part(write.doc)
     own = detection["wardwatch"]
     search = {"text": keys.text, "entities": sorted(keys.entities)}
-    if write.version is not None:
-        doc = {**detection, "wardwatch": {**own, "search": search}}
-        return Item(
-            "update",
-            _index(write.id),
-            write.id,
-            encode({"doc": doc, "detect_noop": False}),
-            split_version(write.version),
-        )
-    alert = {**own["alert"], **new_workflow()}
-    doc = {**detection, "wardwatch": {**own, "search": search, "alert": alert}}
-    return Item("create", _index(write.id), write.id, encode(doc))
+    alert = {**own["alert"], **_workflow(write, stored)}
+    body = encode({**detection, "wardwatch": {**own, "search": search, "alert": alert}})
+    if write.version is None:
+        return Item("create", _index(write.id), write.id, body)
+    return Item("index", _index(write.id), write.id, body, split_version(write.version))
+
+
+def _workflow(write: AlertWrite, stored: Stored | None) -> dict[str, Any]:
+    if write.version is None:
+        return new_workflow()
+    if stored is None or stored.version != write.version:
+        raise Conflict(f"alert {write.id} was changed meanwhile", step="store")
+    own = stored.doc["wardwatch"]["alert"]
+    return {name: own[name] for name in WORKFLOW & own.keys()}
 
 
 def _result(answer: Answer) -> Result:
@@ -190,6 +200,13 @@ def _stored(hit: Mapping[str, Any]) -> Stored:
     own.pop("search", None)
     own["alert"] = {k: v for k, v in own["alert"].items() if not (k in WORKFLOW and v is None)}
     return Stored(doc, f"{hit['_seq_no']}/{hit['_primary_term']}")
+
+
+def _exists(hit: Mapping[str, Any]) -> bool:
+    kind = hit.get("error", {}).get("type", "index_not_found_exception")
+    if kind != "index_not_found_exception":
+        raise StoreUnavailable(f"alert {hit['_id']}: {kind}", step="store")
+    return bool(hit.get("found"))
 
 
 def _named(by: str, value: Any) -> str:
@@ -216,4 +233,5 @@ def _filter(scope: Scope, query: AlertQuery) -> list[Clause]:
         clauses.append({"bool": {"should": [nobody, {"term": {"wardwatch.alert.assignee": ""}}]}})
     if query.text.strip():
         clauses += phrases(TEXT, terms(query.text))
-    return clauses + time_range("event.created", query.created_from, query.created_to)
+    clauses += time_range("event.created", query.created_from, query.created_to)
+    return clauses + time_range("wardwatch.alert.closed_at", query.closed_from, None)

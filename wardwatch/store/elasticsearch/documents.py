@@ -12,7 +12,7 @@ from wardwatch.event import Document
 from wardwatch.store import Collection, Find, Page, Stored
 from wardwatch.store.cursor import decode_cursor, page_size
 from wardwatch.store.elasticsearch.client import answers, split_version
-from wardwatch.store.elasticsearch.search import Clause, nothing, one_of, page
+from wardwatch.store.elasticsearch.search import Clause, nothing, one_of, page, search
 from wardwatch.store.elasticsearch.templates import COLLECTIONS, ID
 from wardwatch.store.reading import read_document, texts
 
@@ -70,18 +70,18 @@ class ElasticsearchDocuments:
     def find(self, find: Find) -> Page:
         """Return a page of documents, newest first."""
         key = decode_cursor(find.after, (int, str)) if find.after is not None else None
-        with answers(self._collection):
-            response = self._client.search(
-                index=self._index,
-                ignore_unavailable=True,
-                query={"bool": {"filter": _filter(find)}},
-                sort=_NEWEST,
-                search_after=key,
-                size=page_size(find.limit) + 1,
-                track_total_hits=True,
-                seq_no_primary_term=True,
-            )
-        return page(response.body, page_size(find.limit), _stored)
+        answer = search(
+            self._client,
+            self._collection,
+            index=self._index,
+            ignore_unavailable=True,
+            query={"bool": {"filter": _filter(find)}},
+            sort=_NEWEST,
+            search_after=key,
+            size=page_size(find.limit) + 1,
+            seq_no_primary_term=True,
+        )
+        return page(answer, page_size(find.limit), _stored)
 
     def _mutable(self) -> None:
         if self._collection == "audit":

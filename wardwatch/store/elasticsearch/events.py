@@ -14,9 +14,8 @@ from wardwatch.event import Document, Event
 from wardwatch.store import Outcome, Page, Result, Scope, Stored
 from wardwatch.store.cursor import MAX_PAGE, decode_cursor, page_size
 from wardwatch.store.elasticsearch.bulk import Answer, BulkWriter, Item
-from wardwatch.store.elasticsearch.client import answers
 from wardwatch.store.elasticsearch.partitions import drop_before
-from wardwatch.store.elasticsearch.search import exactly, page, phrases, time_range
+from wardwatch.store.elasticsearch.search import exactly, page, phrases, search, time_range, total
 from wardwatch.store.elasticsearch.templates import EVENTS, TEXT
 from wardwatch.store.reading import event_day, read_event, terms, texts
 from wardwatch.topics import check_tenant
@@ -49,11 +48,10 @@ class ElasticsearchEvents:
         scope.check(tenant, f"tenant {tenant!r}")
         wanted = list(dict.fromkeys(ids))
         hits: list[dict[str, Any]] = []
-        with answers("events"):
-            for start in range(0, len(wanted), MAX_PAGE):
-                part = {"ids": {"values": wanted[start : start + MAX_PAGE]}}
-                found = self._client.search(index=_indices(tenant), query=part, sort=_NEWEST, size=MAX_PAGE)
-                hits += found["hits"]["hits"]
+        for start in range(0, len(wanted), MAX_PAGE):
+            part = {"ids": {"values": wanted[start : start + MAX_PAGE]}}
+            answer = search(self._client, "events", index=_indices(tenant), query=part, sort=_NEWEST, size=MAX_PAGE)
+            hits += answer["hits"]["hits"]
         hits.sort(key=lambda hit: hit["sort"])
         return [hit["_source"] for hit in hits]
 
@@ -74,21 +72,20 @@ class ElasticsearchEvents:
         key = decode_cursor(after, (int, str)) if after is not None else None
         clauses = [exactly(name, value) for name, value in (fields or {}).items()]
         clauses += phrases(TEXT, terms(text)) if text.strip() else []
-        with answers("events"):
-            response = self._client.search(
-                index=_indices(tenant),
-                query={"bool": {"filter": clauses + time_range("@timestamp", start, end)}},
-                sort=_NEWEST,
-                search_after=key,
-                size=page_size(limit) + 1,
-                track_total_hits=True,
-            )
-        return page(response.body, page_size(limit), lambda hit: Stored(hit["_source"], "1"))
+        answer = search(
+            self._client,
+            "events",
+            index=_indices(tenant),
+            query={"bool": {"filter": clauses + time_range("@timestamp", start, end)}},
+            sort=_NEWEST,
+            search_after=key,
+            size=page_size(limit) + 1,
+        )
+        return page(answer, page_size(limit), lambda hit: Stored(hit["_source"], "1"))
 
     def count(self, tenant: str) -> int:
         """Return the number of archived events of one tenant, as last indexed."""
-        with answers("events"):
-            return int(self._client.count(index=_indices(tenant))["count"])
+        return total(self._client, "events", _indices(tenant))
 
     def expire(self, tenant: str, before: datetime) -> int:
         """Delete whole days before the moment."""

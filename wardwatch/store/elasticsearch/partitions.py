@@ -5,6 +5,7 @@ from __future__ import annotations
 from elasticsearch import Elasticsearch
 
 from wardwatch.store.elasticsearch.client import answers
+from wardwatch.store.elasticsearch.search import total
 from wardwatch.topics import check_tenant
 
 
@@ -21,6 +22,6 @@ def drop_before(client: Elasticsearch, prefix: str, tenant: str, period: str) ->
         if not old:
             return 0
         client.indices.refresh(index=old)
-        gone = int(client.count(index=old)["count"])
+        gone = total(client, "indices", ",".join(old))
         client.indices.delete(index=old)
     return gone

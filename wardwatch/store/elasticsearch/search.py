@@ -1,16 +1,50 @@
-"""Clauses of queries and pages of answers."""
+"""Searches: clauses of queries, answers of all shards, pages."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
+
+from elasticsearch import ApiError, Elasticsearch
 
 from wardwatch.store import Page, Stored
 from wardwatch.store.cursor import encode_cursor
+from wardwatch.store.elasticsearch.client import answers
 from wardwatch.store.reading import unix_ms
 
 Clause = dict[str, Any]
+
+_WAITS_S = (0.1, 0.2, 0.4, 0.8, 1.6)  # an index that was opened now has its shard sooner
+_LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+
+
+def search(client: Elasticsearch, what: str, **request: Any) -> Mapping[str, Any]:
+    """Return the answer of every shard that holds ``what``; a part of the documents is no answer.
+
+    Raises as ``answers`` does: StoreUnavailable when a shard is missing for longer than a new index needs.
+    """
+    with answers(what):
+        for wait_s in _WAITS_S:
+            try:
+                return _search(client, request)
+            except ApiError as error:
+                if error.status_code not in _LATER:
+                    raise
+            time.sleep(wait_s)
+        return _search(client, request)
+
+
+def _search(client: Elasticsearch, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    answer: Mapping[str, Any] = client.search(**request, allow_partial_search_results=False, track_total_hits=True).body
+    return answer
+
+
+def total(client: Elasticsearch, what: str, index: str) -> int:
+    """Return how many documents the indices hold, as last refreshed."""
+    return int(search(client, what, index=index, size=0)["hits"]["total"]["value"])
 
 
 def nothing() -> Clause:

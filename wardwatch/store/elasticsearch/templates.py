@@ -7,6 +7,7 @@ explode the mapping. https://www.elastic.co/docs/reference/elasticsearch/mapping
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import Any, Final
 
@@ -26,7 +27,9 @@ _CHARACTERS = 8191  # of four bytes at most: Lucene's limit of a term is 32,766 
 _KEYWORD: Final = {"type": "keyword", "ignore_above": _CHARACTERS}
 _NUMBER: Final = {"type": "long", "ignore_malformed": True}
 _ADDRESS: Final = {"type": "ip", "ignore_malformed": True}
+_MOMENT: Final = {"type": "date", "ignore_malformed": True}
 
+_ADDRESSES = "*.ip"
 _NUMBERS = ["*.port", "*.bytes", "*.packets", "*.pid", "*.exit_code", "*.duration", "dicom.instances", "db.rows"]
 _SCALARS = ["string", "long", "double", "boolean"]
 
@@ -40,36 +43,42 @@ def templates() -> dict[str, dict[str, Any]]:
     }
 
 
-_KNOWN: Final = (files(__package__) / "known_fields.txt").read_text("utf-8").split()
-"""Names that detection and people search by: indexed even on a day when a log fills the index with its own names."""
+def _typed(file: str) -> dict[str, dict[str, Any]]:
+    names = (files(__package__) / file).read_text("utf-8").split()
+    return {name: _type_of(name) for name in names}
+
+
+def _type_of(name: str) -> dict[str, Any]:
+    if fnmatchcase(name, _ADDRESSES):
+        return _ADDRESS
+    return _NUMBER if any(fnmatchcase(name, pattern) for pattern in _NUMBERS) else _KEYWORD
+
+
+_KNOWN: Final = _typed("known_fields.txt")
+"""What events are known to hold: a normal day changes no mapping, and no log can fill the room of these names."""
 
 _EVENT: Final = {
-    **dict.fromkeys(_KNOWN, _KEYWORD),
-    **dict.fromkeys(["source.ip", "destination.ip", "host.ip"], _ADDRESS),
-    **dict.fromkeys(["source.port", "destination.port", "process.pid", "dicom.instances", "db.rows"], _NUMBER),
+    **_KNOWN,
     "@timestamp": {"type": "date"},
-    "event.id": _KEYWORD,
+    "event.created": _MOMENT,
     TEXT: {"type": "text"},
 }
 
 _ALERT: Final = {
-    "@timestamp": {"type": "date", "ignore_malformed": True},
-    "event.id": _KEYWORD,
+    **_KNOWN,
+    **_typed("alert_fields.txt"),
+    "@timestamp": _MOMENT,
     "event.created": {"type": "date"},
-    "event.ingested": {"type": "date", "ignore_malformed": True},
+    "event.ingested": _MOMENT,
     "event.severity": {"type": "long"},
     "event.risk_score": {"type": "float", "ignore_malformed": True},
     "message": {"type": "text"},
     "wardwatch.alert.priority": {"type": "double"},
     "wardwatch.alert.count": _NUMBER,
-    "wardwatch.alert.first_seen": {"type": "date", "ignore_malformed": True},
-    "wardwatch.alert.last_seen": {"type": "date", "ignore_malformed": True},
-    "wardwatch.alert.ack_at": {"type": "date", "ignore_malformed": True},
-    "wardwatch.alert.closed_at": {"type": "date", "ignore_malformed": True},
-    "wardwatch.alert.status": _KEYWORD,
-    "wardwatch.alert.verdict": _KEYWORD,
-    "wardwatch.alert.assignee": _KEYWORD,
-    "rule.id": _KEYWORD,
+    "wardwatch.alert.first_seen": _MOMENT,
+    "wardwatch.alert.last_seen": _MOMENT,
+    "wardwatch.alert.ack_at": _MOMENT,
+    "wardwatch.alert.closed_at": _MOMENT,
     TEXT: {"type": "text"},
     ENTITIES: _KEYWORD,
 }
@@ -88,7 +97,7 @@ def _template(prefix: str, properties: dict[str, Any], hidden: list[str] | None 
         "date_detection": False,
         "_source": {"excludes": hidden or []},
         "dynamic_templates": [
-            {"address": {"path_match": "*.ip", "match_mapping_type": "string", "mapping": _ADDRESS}},
+            {"address": {"path_match": _ADDRESSES, "match_mapping_type": "string", "mapping": _ADDRESS}},
             {
                 "number": {
                     "path_match": _NUMBERS,
