@@ -18,13 +18,15 @@ from typer.testing import CliRunner
 from ingest import parsers
 from ingest.collector import own_folder, run
 from ingest.deadletter import deadletter
+from ingest.forwarder import Forwarder
 from ingest.parsers import Parsed, Parser, Record, Site
 from ingest.quarantine import Quarantine
 from tests.ingest.running import HL7, events, linux, on_bus, running, settings_of
 from wardwatch import topics
+from wardwatch.bus import open_bus
 from wardwatch.errors import NotFound, SettingsError
 from wardwatch.settings import Settings, SourceSettings
-from wardwatch.stage import Runtime
+from wardwatch.stage import EVENTS, Runtime
 from wardwatch.testing.ports import free_port, wait_until
 
 LINUX = SourceSettings(parser="linux", transport="tcp", listen="127.0.0.1:0")
@@ -135,6 +137,27 @@ def test_heartbeats_and_health_tell_what_each_source_counted(tmp_path: Path) -> 
     assert beats[-1]["spool"]["waiting"] == 0
 
 
+def test_metrics_count_acceptance_at_the_intake_and_the_rest_when_the_bus_has_it(tmp_path: Path) -> None:
+    names = ("accepted", "forwarded", "filtered", "dead_lettered")
+
+    def counted() -> list[float]:
+        values = [EVENTS.labels("collector", "renai", "linux", name)._value.get() for name in names]
+        return [now - before for now, before in zip(values, start, strict=True)]
+
+    start = [0.0] * 4
+    start = counted()
+    log = tmp_path / "auth.log"
+    log.write_bytes(linux(1) + b"\nnonsense\n[\n" + linux(2) + b"\n")
+    source = SourceSettings(parser="linux", transport="file", path=str(log))
+    with running(tmp_path, source, forward=False) as site:
+        wait_until(lambda: site.intake.spool.waiting == 4, what="all in the spool")
+        assert counted() == [4, 0, 0, 0]
+        forwarder = Forwarder("renai", site.intake.spool, open_bus(site.settings.bus_url), site.runtime)
+        forwarder.start()
+        wait_until(lambda: counted() == [4, 2, 1, 1], what="all on the bus")
+        forwarder.finish()
+
+
 def test_while_the_bus_is_absent_records_are_taken_and_health_says_so(tmp_path: Path) -> None:
     log = tmp_path / "auth.log"
     log.write_bytes(linux(1) + b"\n")
@@ -186,6 +209,18 @@ def test_dead_letters_are_listed_shown_and_replayed_when_the_parser_can_read_the
     assert "refused again" in done.stdout
     assert len(events(site.settings)) == 1
     assert cli.invoke(deadletter, ["replay", "no-such-id"]).exit_code == 1
+    cli.invoke(deadletter, ["replay", "--all"])
+    assert len({event["event.id"] for event in events(site.settings)}) == 1
+    assert len(cli.invoke(deadletter, ["list", "--json"]).stdout.splitlines()) == 2
+    with running(tmp_path, SourceSettings(parser="linux", transport="file", path=str(log))) as again:
+        assert again.counts("linux") == (2, 0, 0, 2)
+
+
+@pytest.mark.parametrize("command", [[], ["list"], ["show"], ["replay"]])
+def test_help_of_dead_letters_teaches_by_example(command: list[str]) -> None:
+    shown = CliRunner().invoke(deadletter, [*command, "--help"])
+    assert "Example" in shown.stdout
+    assert "wardwatch deadletter " in shown.stdout
 
 
 def test_the_quarantine_drops_its_oldest_records_and_counts_them(tmp_path: Path) -> None:
