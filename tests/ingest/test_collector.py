@@ -3,16 +3,20 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
+import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import orjson
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from ingest import parsers
@@ -21,36 +25,40 @@ from ingest.deadletter import deadletter
 from ingest.forwarder import Forwarder
 from ingest.parsers import Parsed, Parser, Record, Site
 from ingest.quarantine import Quarantine
-from tests.ingest.running import HL7, events, linux, on_bus, running, settings_of
+from tests.ingest.running import HL7, dead_letters, events, linux, on_bus, running, settings_of
 from wardwatch import topics
 from wardwatch.bus import open_bus
+from wardwatch.demo.senders import FileSender, HttpSender, MllpSender, Sender, TcpSender
+from wardwatch.demo.stand import write_certificate
 from wardwatch.errors import NotFound, SettingsError
 from wardwatch.settings import Settings, SourceSettings
 from wardwatch.stage import EVENTS, Runtime
-from wardwatch.testing.ports import free_port, wait_until
+from wardwatch.testing.ports import free_block, wait_until
 
 LINUX = SourceSettings(parser="linux", transport="tcp", listen="127.0.0.1:0")
 
 
-def acknowledged(port: int, message: bytes) -> bool:
-    """Send one message on a connection of its own and tell whether it was answered with AA."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), 10) as peer:
-            peer.sendall(b"\x0b" + message + b"\x1c\r")
-            return b"MSA|AA" in peer.recv(4096)
-    except OSError:
-        return False
+def generation(port: int) -> Callable[[], str | None]:
+    """Return what asks the collector's health page when its process started."""
+
+    def ask() -> str | None:
+        try:
+            health = httpx.get(f"http://127.0.0.1:{port}/health", timeout=5, trust_env=False).json()
+        except httpx.HTTPError:
+            return None
+        return str(health["started"])
+
+    return ask
 
 
 @contextmanager
-def process(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def process(folder: Path, health_port: int, *sources: SourceSettings) -> Iterator[subprocess.Popen[bytes]]:
+    found = [source.model_dump(mode="json") | {"token": source.token.get_secret_value()} for source in sources]
     environment = os.environ | {
         "WARDWATCH_DATA_DIR": str(folder),
-        "WARDWATCH_HEALTH_PORT": "0",
+        "WARDWATCH_HEALTH_PORT": str(health_port),
         "WARDWATCH_COLLECTOR__TENANT": "renai",
-        "WARDWATCH_COLLECTOR__SOURCES": orjson.dumps(
-            [{"parser": "hl7v2", "transport": "mllp", "listen": f"127.0.0.1:{port}"}]
-        ).decode(),
+        "WARDWATCH_COLLECTOR__SOURCES": orjson.dumps(found).decode(),
     }
     child = subprocess.Popen([sys.executable, "-m", "wardwatch", "run", "collector", "--supervised"], env=environment)
     try:
@@ -60,34 +68,113 @@ def process(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
         child.wait()
 
 
-def test_everything_acknowledged_is_on_the_bus_though_the_collector_is_killed_in_between(tmp_path: Path) -> None:
-    port, stopping, dice = free_port(), threading.Event(), random.Random(7)
-    total, sent = 400, 0
+@dataclass
+class Hospital:
+    """Careful clients of every acknowledged transport, and a log file that grows; ``sent`` counts their batches."""
 
-    def send() -> None:
-        nonlocal sent
-        for number in range(total):
-            while not stopping.is_set() and not acknowledged(port, HL7 % number):
-                stopping.wait(0.05)
-            sent = number + 1
+    folder: Path
+    health_port: int
+    sources: list[SourceSettings]
+    stopping: threading.Event = field(default_factory=threading.Event)
+    sent: int = 0
 
-    client = threading.Thread(target=send)
-    client.start()
-    try:
+    def __post_init__(self) -> None:
+        chain = str(self.folder / "tls" / "collector.pem")
+        mllp, tcp, tls, http, _ = (int(source.listen.rpartition(":")[2] or 0) for source in self.sources)
+        ask = generation(self.health_port)
+        trust = ssl.create_default_context(cafile=chain)
+        url = f"http://127.0.0.1:{http}/windows"
+        self.senders: dict[str, tuple[Sender, Callable[[int], bytes]]] = {
+            "hl7v2": (MllpSender(mllp, self.stopping), lambda number: HL7 % number),
+            "linux": (TcpSender(tcp, self.stopping, ask), lambda number: LOGIN % number),
+            "dicom_audit": (TcpSender(tls, self.stopping, ask, tls=trust), lambda number: AUDIT % number),
+            "windows": (HttpSender(url, TOKEN, self.stopping), lambda number: LOGON % number),
+            "mysql_audit": (FileSender(self.folder / "audit.log"), lambda number: MYSQL % number),
+        }
+
+    @contextmanager
+    def sending(self) -> Iterator[list[threading.Thread]]:
+        """Send every batch of every source, one thread each."""
+        clients = [threading.Thread(target=self._send, args=sender) for sender in self.senders.values()]
+        for client in clients:
+            client.start()
+        try:
+            yield clients
+        finally:
+            self.stopping.set()
+            for client in clients:
+                client.join()
+
+    def _send(self, sender: Sender, record: Callable[[int], bytes]) -> None:
+        for batch in range(BATCHES):
+            sender.send([record(batch * IN_BATCH + number) for number in range(IN_BATCH)])
+            self.sent += 1
+
+
+BATCHES, IN_BATCH = 15, 10
+TOKEN = "a-token-of-the-test"
+AUDIT = (
+    b'<85>1 - - - - - - <AuditMessage><EventIdentification EventActionCode="E" EventDateTime="2026-03-01T02:11:09Z" '
+    b'EventOutcomeIndicator="0"><EventID csd-code="110100"/></EventIdentification>'
+    b'<ActiveParticipant UserID="staff%d"/></AuditMessage>'
+)
+LOGON = b'{"EventID":4624,"Channel":"Security","EventTime":"2026-03-01T02:11:09Z","RecordNumber":%d}'
+MYSQL = b"20260301 02:11:09,his-db-1,his,10.3.1.5,%d,8,CONNECT,his,,0"
+LOGIN = b"<86>1 2026-03-01T02:11:09Z his-db-1 sshd %d - - Failed password for root from 10.3.1.5 port 4022 ssh2"
+
+
+@pytest.fixture
+def hospital(tmp_path: Path) -> Hospital:
+    chain, key = write_certificate(tmp_path / "tls")
+    port = free_block(5)
+    listen = [f"127.0.0.1:{port + number}" for number in range(1, 5)]
+    sources = [
+        SourceSettings(parser="hl7v2", transport="mllp", listen=listen[0]),
+        SourceSettings(parser="linux", transport="tcp", listen=listen[1]),
+        SourceSettings(parser="dicom_audit", transport="tls", listen=listen[2], certificate=chain, key=key),
+        SourceSettings(parser="windows", transport="http", listen=listen[3], path="/windows", token=SecretStr(TOKEN)),
+        SourceSettings(parser="mysql_audit", transport="file", path=str(tmp_path / "audit.log")),
+    ]
+    return Hospital(tmp_path, port, sources)
+
+
+def arrived(hospital: Hospital) -> Counter[str]:
+    """Return how many different events of each source are on the bus."""
+    records = on_bus(settings_of(hospital.folder), topics.events("renai").name)
+    return Counter(source for source, _ in {(record.headers["source"], record.headers["id"]) for record in records})
+
+
+@pytest.mark.timeout(240)
+def test_everything_acknowledged_is_on_the_bus_though_the_collector_is_killed_in_between(hospital: Hospital) -> None:
+    dice, total = random.Random(7), BATCHES * len(hospital.sources)
+    with hospital.sending():
         for _ in range(3):
-            with process(tmp_path, port):
-                goal = min(total, sent + dice.randrange(20, 90))
-                wait_until(lambda goal=goal: sent >= goal, what="some acknowledged")  # type: ignore[misc]
-        with process(tmp_path, port) as last:
-            wait_until(lambda: sent == total, what="all acknowledged")
+            with process(hospital.folder, hospital.health_port, *hospital.sources):
+                goal = min(total, hospital.sent + dice.randrange(5, 20))
+                wait_until(lambda goal=goal: hospital.sent >= goal, what="some acknowledged")  # type: ignore[misc]
+        with process(hospital.folder, hospital.health_port, *hospital.sources) as last:
+            wait_until(lambda: hospital.sent == total, timeout_s=60, what="all acknowledged")
+            expected = Counter(dict.fromkeys(hospital.senders, BATCHES * IN_BATCH))
+            wait_until(lambda: arrived(hospital)["mysql_audit"] == BATCHES * IN_BATCH, what="the file read to its end")
             last.send_signal(signal.SIGTERM)
             assert last.wait(10) == 0
-    finally:
-        stopping.set()
-        client.join()
-    found = {event["hl7.control_id"] for event in events(settings_of(tmp_path))}
-    assert found == {str(number) for number in range(total)}
-    assert len({event["event.id"] for event in events(settings_of(tmp_path))}) == total
+    assert arrived(hospital) == expected
+    assert not dead_letters(settings_of(hospital.folder))
+
+
+@pytest.mark.timeout(240)
+def test_a_collector_that_is_told_to_stop_under_load_ends_in_time_and_loses_nothing(hospital: Hospital) -> None:
+    total = BATCHES * len(hospital.sources)
+    with hospital.sending():
+        for goal in (10, 40):
+            with process(hospital.folder, hospital.health_port, *hospital.sources) as child:
+                wait_until(lambda goal=goal: hospital.sent >= goal, what="some acknowledged")  # type: ignore[misc]
+                child.send_signal(signal.SIGTERM)
+                assert child.wait(10) == 0
+        with process(hospital.folder, hospital.health_port, *hospital.sources):
+            wait_until(lambda: hospital.sent == total, timeout_s=60, what="all acknowledged")
+            expected = Counter(dict.fromkeys(hospital.senders, BATCHES * IN_BATCH))
+            wait_until(lambda: arrived(hospital) == expected, what="all on the bus")
 
 
 @pytest.mark.parametrize("missing", ["tenant", "sources", "parser"])
