@@ -166,8 +166,9 @@ def test_everything_acknowledged_is_on_the_bus_though_the_collector_is_killed_in
 def test_a_collector_that_is_told_to_stop_under_load_ends_in_time_and_loses_nothing(hospital: Hospital) -> None:
     total = BATCHES * len(hospital.sources)
     with hospital.sending():
-        for goal in (10, 40):
+        for goal in (BATCHES + 10, BATCHES + 30):
             with process(hospital.folder, hospital.health_port, *hospital.sources) as child:
+                wait_until(generation(hospital.health_port), what="a running collector")
                 wait_until(lambda goal=goal: hospital.sent >= goal, what="some acknowledged")  # type: ignore[misc]
                 child.send_signal(signal.SIGTERM)
                 assert child.wait(10) == 0
