@@ -6,21 +6,25 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 from zoneinfo import ZoneInfo
 
 import typer
 
+from ingest.listeners.file import MAX_WHOLE_BYTES, WHOLE
 from ingest.parsers import PARSERS, Parser, Record, Site
 from ingest.parsers import parser as parser_of
+from ingest.parsers.evtx_file import MAGIC
 from ingest.scrub import Tokens, scrub
 from ingest.vault import HmacTokens, load_key
 from wardwatch.errors import RecordError
 from wardwatch.event import encode, event_id
 from wardwatch.text import safe_text
 
+BLOCK_BYTES = 4 * 2**20
 _TENANT = "local"
 
 
@@ -73,27 +77,58 @@ def parse(
 
 def _print(reader: _Reader, path: Path) -> int:
     """Print one file's events; return how many of its records failed."""
-    data, name = _read(path), "stdin" if str(path) == "-" else str(path)
-    offset = failures = found = 0
-    for number, raw in enumerate(reader.parser.split(data), 1):
-        found = data.find(raw, offset) if found >= 0 else found  # EVTX records are not in the file as they are read
-        where = f"byte offset {found}" if found >= 0 else "byte offset unknown"
-        try:
-            for line in reader.events(Record(raw, position=f"{name}#{number}@{max(found, 0)}")):
-                sys.stdout.buffer.write(line + b"\n")
-        except RecordError as error:
-            failures += 1
-            typer.echo(safe_text(f"{name}: record {number} ({where}): {error.reason}"), err=True)
-        if found >= 0:
-            offset = found + len(raw)
+    name = "stdin" if str(path) == "-" else str(path)
+    failures = number = 0
+    with _opened(path) as file:
+        for start, block in _blocks(file, reader.parser.name):
+            for found, raw in _located(reader.parser.split(block), block):
+                number += 1
+                at = None if found is None else start + found
+                try:
+                    for line in reader.events(Record(raw, position=f"{name}#{number}@{at or 0}")):
+                        sys.stdout.buffer.write(line + b"\n")
+                except RecordError as error:
+                    failures += 1
+                    where = "byte offset unknown" if at is None else f"byte offset {at}"
+                    typer.echo(safe_text(f"{name}: record {number} ({where}): {error.reason}"), err=True)
     return failures
 
 
-def _read(path: Path) -> bytes:
+def _located(records: Iterator[bytes], block: bytes) -> Iterator[tuple[int | None, bytes]]:
+    """Yield each record with its place in the block; None for those of EVTX, which are not in it as they are read."""
+    offset = found = 0
+    for raw in records:
+        found = block.find(raw, offset) if found >= 0 else found
+        yield (found if found >= 0 else None), raw
+        offset = found + len(raw)
+
+
+def _blocks(file: BinaryIO, source: str) -> Iterator[tuple[int, bytes]]:
+    """Yield a file in parts that end with a record, each with its offset; raises BadParameter for one too large.
+
+    Where records are lines or JSON objects a part is about BLOCK_BYTES long; other files come whole.
+    """
+    start, block = 0, file.read(BLOCK_BYTES)
+    if source in WHOLE or block.startswith(MAGIC):
+        block += file.read(MAX_WHOLE_BYTES)
+        if len(block) > MAX_WHOLE_BYTES:
+            raise typer.BadParameter(f"more than {MAX_WHOLE_BYTES} bytes in a file of {source}", param_hint="FILE")
+        yield 0, block
+        return
+    border = b"\n{" if block.lstrip(b"\xef\xbb\xbf \t\r\n[")[:1] == b"{" else b"\n"
+    while more := file.read(BLOCK_BYTES):
+        end = block.rfind(border) + 1 or (len(block) if len(block) > MAX_WHOLE_BYTES else 0)
+        if end:
+            yield start, block[:end]
+        start, block = start + end, block[end:] + more
+    yield start, block
+
+
+def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
     if str(path) == "-":
-        return sys.stdin.buffer.read()
+        return nullcontext(sys.stdin.buffer)
     try:
-        return path.read_bytes()
+        return path.open("rb")
     except OSError as error:
         raise typer.BadParameter(f"{path}: {error.strerror}", param_hint="FILE") from None
 

@@ -24,9 +24,16 @@ from wardwatch.text import safe_text
 
 Letter = dict[str, Any]
 
-deadletter = typer.Typer(
-    rich_markup_mode="rich", no_args_is_help=True, help="Look at the records that could not be processed; replay them."
-)
+_HELP = """Look at the records that could not be processed; replay them.
+
+[bold]Examples[/bold]
+
+wardwatch deadletter list --tenant renai
+
+wardwatch deadletter replay --all --tenant renai
+"""
+
+deadletter = typer.Typer(rich_markup_mode="rich", no_args_is_help=True, help=_HELP)
 _Tenant = Annotated[str, typer.Option(help="Only this tenant.", show_default=False)]
 _Config = Annotated[Path | None, typer.Option(help="TOML file with settings.", show_default=False)]
 _Json = Annotated[bool, typer.Option("--json", help="Print for machines, one letter per line.")]

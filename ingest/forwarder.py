@@ -11,7 +11,7 @@ from ingest.spool import Entry, Spool
 from wardwatch import topics
 from wardwatch.bus import Bus, Producer
 from wardwatch.errors import RecordError, Unavailable
-from wardwatch.stage import Runtime
+from wardwatch.stage import EVENTS, Runtime
 from wardwatch.worker import dead_letter, prepare
 
 log = structlog.get_logger()
@@ -64,6 +64,8 @@ class Forwarder(threading.Thread):
         settled = [self._send(producer, entry) for entry in entries]
         producer.flush(_DRAIN_S)
         self._spool.ack(settled)
+        for entry in settled:
+            EVENTS.labels("collector", self._tenant, entry.source, entry.kind).inc()
         self._runtime.report("bus", ok=True, message=self._bus.url)
 
     def _send(self, producer: Producer, entry: Entry) -> Entry:

@@ -23,6 +23,9 @@ from wardwatch.worker import dead_letter
 
 log = structlog.get_logger()
 
+_EMPTY = (b"", b"[", b",", b"]")
+"""A keep-alive, and the lines between the objects of a JSON array (MySQL 8.4 manual, 8.4.5.4)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -86,8 +89,8 @@ class Intake:
         self._count(source, [[entry]])
 
     def _entries(self, source: Source, record: Record) -> list[Entry]:
-        if not record.data.strip():
-            return [Entry("filtered", source.name)]  # a keep-alive
+        if record.data.strip() in _EMPTY:
+            return [Entry("filtered", source.name)]
         try:
             return [self._forward(event) for event in events_of(record, source, self.tenant, self.tokens)]
         except Unavailable:
@@ -114,9 +117,7 @@ class Intake:
 
     def _count(self, source: Source, found: Sequence[Sequence[Entry]]) -> None:
         self.last.setdefault(source.name, LastSeen()).record = rfc3339(datetime.now(UTC))
-        for entry in (entry for entries in found for entry in entries):
-            EVENTS.labels("collector", self.tenant, source.name, "accepted").inc()
-            EVENTS.labels("collector", self.tenant, source.name, entry.kind).inc()
+        EVENTS.labels("collector", self.tenant, source.name, "accepted").inc(sum(map(len, found)))
 
 
 def events_of(record: Record, source: Source, tenant: str, tokens: Tokens) -> list[Event]:
@@ -124,7 +125,7 @@ def events_of(record: Record, source: Source, tenant: str, tokens: Tokens) -> li
     found = source.parser.parse(record, source.site)
     if not found:
         raise ParseError("no event in the record", step="parse")
-    identity = (record.position,) if record.position else (record.peer, record.data)
+    identity = (record.position or record.peer, record.data)
     events = []
     for index, item in enumerate(found):
         doc = scrub(item.doc, source.parser.policy, tokens)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import glob
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -67,6 +67,7 @@ class FileListener:
         self._marks_path = folder / f"positions-{source.name}-{digest}.json"
         self._marks = self._load()
         self._seen: dict[Path, _Seen] = {}
+        self._missing: set[str] = set()
         self._failed = 0
 
     def start(self) -> None:
@@ -85,7 +86,13 @@ class FileListener:
 
     def _serve(self) -> None:
         while not self._closing.wait(POLL_S):
-            for path in self._files():
+            try:
+                files = self._files()
+                self._forget(files)
+            except OSError:  # renamed or removed between two steps
+                self._failed += 1
+                continue
+            for path in files:
                 try:
                     self._read(path)
                 except OSError:
@@ -95,7 +102,7 @@ class FileListener:
         """Return the files of the glob, after those that it named before and that were renamed since."""
         named = [Path(name) for name in sorted(glob.glob(self.address, recursive=True))]  # noqa: PTH207 absolute globs
         folders = {path.parent for path in named} | {Path(self.address).parent}
-        inodes = {key.split(":")[0] for key in self._marks}
+        inodes = {_inode(key) for key in self._marks}
         renamed = [
             path
             for folder in sorted(folders)
@@ -104,6 +111,20 @@ class FileListener:
             if path not in named and path.is_file() and str(path.stat().st_ino) in inodes
         ]
         return [path for path in (*renamed, *named) if path.is_file()]
+
+    def _forget(self, files: Sequence[Path]) -> None:
+        """Drop what is known of files that are gone at two looks: one may be renamed during the first.
+
+        Should a file come back, its events have the ids they had.
+        """
+        inodes = {str(path.stat().st_ino) for path in files}
+        missing = {key for key in self._marks if _inode(key) not in inodes}
+        gone, self._missing = missing & self._missing, missing
+        for key in gone:
+            del self._marks[key]
+        if gone:
+            self._write_marks()
+        self._seen = {path: seen for path, seen in self._seen.items() if path in files}
 
     def _read(self, path: Path) -> None:
         if not self._is_whole(path):
@@ -161,8 +182,8 @@ class FileListener:
         for record in self._whole_records(data, mark):
             batch.append(record)
             if len(batch) == _BATCH:
-                if accept_patiently(self._intake, self._source, batch, self._closing) is None:
-                    return
+                if accept_patiently(self._intake, self._source, batch, self._closing) is None or self._closing.is_set():
+                    return  # the next process reads the file again: its events have the ids they had
                 batch = []
         if self._take(iter(batch), mark, len(data)):
             self._save(key, mark)
@@ -181,11 +202,14 @@ class FileListener:
             if accept_patiently(self._intake, self._source, batch[start : start + _BATCH], self._closing) is None:
                 return False
         mark.offset = offset
-        write_durably(self._marks_path, msgspec.json.encode(self._marks))
+        self._write_marks()
         return True
 
     def _save(self, key: str, mark: Mark) -> None:
         self._marks[key] = mark
+        self._write_marks()
+
+    def _write_marks(self) -> None:
         write_durably(self._marks_path, msgspec.json.encode(self._marks))
 
     def _load(self) -> dict[str, Mark]:
@@ -197,6 +221,10 @@ class FileListener:
             remedy = "move it away to read the files from their beginnings again"
             reason = f"{self._marks_path} can't be read: {error}"
             raise SettingsError(reason, step="collector", record=self._source.name, remedy=remedy) from None
+
+
+def _inode(key: str) -> str:
+    return key.partition(":")[0]
 
 
 def _fingerprint(head: bytes) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hmac
+import io
 import socket
 import threading
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ingest.intake import Intake, Source
 from ingest.listeners import STOP_S, address_of, bind
 from ingest.parsers import Record
+from ingest.spool import Kind
 from wardwatch.errors import SettingsError, Unavailable
 
 MAX_BODY_BYTES = 16 * 2**20  # after decompression
@@ -108,14 +111,17 @@ class HttpListener:
         given = request.headers.get("authorization", "").encode("latin-1")
         if not hmac.compare_digest(given, b"Bearer " + token):
             raise _Refused(401, "a bearer token is required")
-        body = _unpacked(await _read(request), request.headers.get("content-encoding", "identity"))
+        encoding = request.headers.get("content-encoding", "identity")
         peer = request.client.host if request.client else ""
-        records = [Record(item, peer) for item in items(body)]
-        if not records:
-            raise _Refused(400, "no record in the body")
-        kinds = await run_in_threadpool(self._intake.accept, source, records)
+        kinds = await run_in_threadpool(self._accept, source, peer, await _read(request), encoding)
         rejected = kinds.count("dead_lettered")
         return JSONResponse({"accepted": len(kinds) - rejected, "rejected": rejected}, 202 if rejected else 200)
+
+    def _accept(self, source: Source, peer: str, body: bytes, encoding: str) -> list[Kind]:
+        records = [Record(item, peer) for item in items(_unpacked(body, encoding))]
+        if not records:
+            raise _Refused(400, "no record in the body")
+        return self._intake.accept(source, records)
 
 
 class _ImpatientProtocol(H11Protocol):
@@ -131,12 +137,13 @@ class _ImpatientProtocol(H11Protocol):
 
 
 def items(body: bytes) -> list[bytes]:
-    """Return the records of a body: the items of an array, one object, or a record per line."""
+    """Return a body's records as they were written: the items of an array, one JSON value, or a record per line."""
     try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        if body.lstrip()[:1] == b"[":
+            return [bytes(item) for item in msgspec.json.decode(body, type=list[msgspec.Raw])]
+        return [bytes(msgspec.json.decode(body, type=msgspec.Raw))]
+    except (msgspec.MsgspecError, RecursionError):
         return [line for line in body.splitlines() if line.strip()]
-    return [orjson.dumps(item) for item in value] if isinstance(value, list) else [body]
 
 
 async def _read(request: Request) -> bytes:
@@ -155,18 +162,17 @@ async def _read(request: Request) -> bytes:
 
 
 def _unpacked(body: bytes, encoding: str) -> bytes:
-    """Return the body without gzip (RFC 1952), unpacking no more than the limit."""
+    """Return the body without gzip (RFC 1952; one member or several), unpacking no more than the limit."""
     if encoding == "identity":
         return body
     if encoding != "gzip":
         raise _Refused(415, "content encodings are gzip and identity")
-    unpacker = zlib.decompressobj(wbits=31)
     try:
-        data = unpacker.decompress(body, MAX_BODY_BYTES)
-    except zlib.error:
+        data = gzip.GzipFile(fileobj=io.BytesIO(body)).read(MAX_BODY_BYTES + 1)
+    except EOFError:
+        raise _Refused(400, "the gzip body ends too early") from None
+    except (OSError, zlib.error):
         raise _Refused(400, "the body is not gzip") from None
-    if unpacker.unconsumed_tail:
+    if len(data) > MAX_BODY_BYTES:
         raise _Refused(413, f"at most {MAX_BODY_BYTES} bytes are taken at once")
-    if not unpacker.eof:
-        raise _Refused(400, "the gzip body ends too early")
     return data

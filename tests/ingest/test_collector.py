@@ -3,52 +3,62 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
+import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import orjson
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from ingest import parsers
 from ingest.collector import own_folder, run
 from ingest.deadletter import deadletter
+from ingest.forwarder import Forwarder
 from ingest.parsers import Parsed, Parser, Record, Site
 from ingest.quarantine import Quarantine
-from tests.ingest.running import HL7, events, linux, on_bus, running, settings_of
+from tests.ingest.running import HL7, dead_letters, events, linux, on_bus, running, settings_of
 from wardwatch import topics
+from wardwatch.bus import open_bus
+from wardwatch.demo.senders import FileSender, HttpSender, MllpSender, Sender, TcpSender
+from wardwatch.demo.stand import write_certificate
 from wardwatch.errors import NotFound, SettingsError
 from wardwatch.settings import Settings, SourceSettings
-from wardwatch.stage import Runtime
-from wardwatch.testing.ports import free_port, wait_until
+from wardwatch.stage import EVENTS, Runtime
+from wardwatch.testing.ports import free_block, wait_until
 
 LINUX = SourceSettings(parser="linux", transport="tcp", listen="127.0.0.1:0")
 
 
-def acknowledged(port: int, message: bytes) -> bool:
-    """Send one message on a connection of its own and tell whether it was answered with AA."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), 10) as peer:
-            peer.sendall(b"\x0b" + message + b"\x1c\r")
-            return b"MSA|AA" in peer.recv(4096)
-    except OSError:
-        return False
+def generation(port: int) -> Callable[[], str | None]:
+    """Return what asks the collector's health page when its process started."""
+
+    def ask() -> str | None:
+        try:
+            health = httpx.get(f"http://127.0.0.1:{port}/health", timeout=5, trust_env=False).json()
+        except httpx.HTTPError:
+            return None
+        return str(health["started"])
+
+    return ask
 
 
 @contextmanager
-def process(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def process(folder: Path, health_port: int, *sources: SourceSettings) -> Iterator[subprocess.Popen[bytes]]:
+    found = [source.model_dump(mode="json") | {"token": source.token.get_secret_value()} for source in sources]
     environment = os.environ | {
         "WARDWATCH_DATA_DIR": str(folder),
-        "WARDWATCH_HEALTH_PORT": "0",
+        "WARDWATCH_HEALTH_PORT": str(health_port),
         "WARDWATCH_COLLECTOR__TENANT": "renai",
-        "WARDWATCH_COLLECTOR__SOURCES": orjson.dumps(
-            [{"parser": "hl7v2", "transport": "mllp", "listen": f"127.0.0.1:{port}"}]
-        ).decode(),
+        "WARDWATCH_COLLECTOR__SOURCES": orjson.dumps(found).decode(),
     }
     child = subprocess.Popen([sys.executable, "-m", "wardwatch", "run", "collector", "--supervised"], env=environment)
     try:
@@ -58,34 +68,114 @@ def process(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
         child.wait()
 
 
-def test_everything_acknowledged_is_on_the_bus_though_the_collector_is_killed_in_between(tmp_path: Path) -> None:
-    port, stopping, dice = free_port(), threading.Event(), random.Random(7)
-    total, sent = 400, 0
+@dataclass
+class Hospital:
+    """Careful clients of every acknowledged transport, and a log file that grows; ``sent`` counts their batches."""
 
-    def send() -> None:
-        nonlocal sent
-        for number in range(total):
-            while not stopping.is_set() and not acknowledged(port, HL7 % number):
-                stopping.wait(0.05)
-            sent = number + 1
+    folder: Path
+    health_port: int
+    sources: list[SourceSettings]
+    stopping: threading.Event = field(default_factory=threading.Event)
+    sent: int = 0
 
-    client = threading.Thread(target=send)
-    client.start()
-    try:
+    def __post_init__(self) -> None:
+        chain = str(self.folder / "tls" / "collector.pem")
+        mllp, tcp, tls, http, _ = (int(source.listen.rpartition(":")[2] or 0) for source in self.sources)
+        ask = generation(self.health_port)
+        trust = ssl.create_default_context(cafile=chain)
+        url = f"http://127.0.0.1:{http}/windows"
+        self.senders: dict[str, tuple[Sender, Callable[[int], bytes]]] = {
+            "hl7v2": (MllpSender(mllp, self.stopping), lambda number: HL7 % number),
+            "linux": (TcpSender(tcp, self.stopping, ask), lambda number: LOGIN % number),
+            "dicom_audit": (TcpSender(tls, self.stopping, ask, tls=trust), lambda number: AUDIT % number),
+            "windows": (HttpSender(url, TOKEN, self.stopping), lambda number: LOGON % number),
+            "mysql_audit": (FileSender(self.folder / "audit.log"), lambda number: MYSQL % number),
+        }
+
+    @contextmanager
+    def sending(self) -> Iterator[list[threading.Thread]]:
+        """Send every batch of every source, one thread each."""
+        clients = [threading.Thread(target=self._send, args=sender) for sender in self.senders.values()]
+        for client in clients:
+            client.start()
+        try:
+            yield clients
+        finally:
+            self.stopping.set()
+            for client in clients:
+                client.join()
+
+    def _send(self, sender: Sender, record: Callable[[int], bytes]) -> None:
+        for batch in range(BATCHES):
+            sender.send([record(batch * IN_BATCH + number) for number in range(IN_BATCH)])
+            self.sent += 1
+
+
+BATCHES, IN_BATCH = 15, 10
+TOKEN = "a-token-of-the-test"
+AUDIT = (
+    b'<85>1 - - - - - - <AuditMessage><EventIdentification EventActionCode="E" EventDateTime="2026-03-01T02:11:09Z" '
+    b'EventOutcomeIndicator="0"><EventID csd-code="110100"/></EventIdentification>'
+    b'<ActiveParticipant UserID="staff%d"/></AuditMessage>'
+)
+LOGON = b'{"EventID":4624,"Channel":"Security","EventTime":"2026-03-01T02:11:09Z","RecordNumber":%d}'
+MYSQL = b"20260301 02:11:09,his-db-1,his,10.3.1.5,%d,8,CONNECT,his,,0"
+LOGIN = b"<86>1 2026-03-01T02:11:09Z his-db-1 sshd %d - - Failed password for root from 10.3.1.5 port 4022 ssh2"
+
+
+@pytest.fixture
+def hospital(tmp_path: Path) -> Hospital:
+    chain, key = write_certificate(tmp_path / "tls")
+    port = free_block(5)
+    listen = [f"127.0.0.1:{port + number}" for number in range(1, 5)]
+    sources = [
+        SourceSettings(parser="hl7v2", transport="mllp", listen=listen[0]),
+        SourceSettings(parser="linux", transport="tcp", listen=listen[1]),
+        SourceSettings(parser="dicom_audit", transport="tls", listen=listen[2], certificate=chain, key=key),
+        SourceSettings(parser="windows", transport="http", listen=listen[3], path="/windows", token=SecretStr(TOKEN)),
+        SourceSettings(parser="mysql_audit", transport="file", path=str(tmp_path / "audit.log")),
+    ]
+    return Hospital(tmp_path, port, sources)
+
+
+def arrived(hospital: Hospital) -> Counter[str]:
+    """Return how many different events of each source are on the bus."""
+    records = on_bus(settings_of(hospital.folder), topics.events("renai").name)
+    return Counter(source for source, _ in {(record.headers["source"], record.headers["id"]) for record in records})
+
+
+@pytest.mark.timeout(240)
+def test_everything_acknowledged_is_on_the_bus_though_the_collector_is_killed_in_between(hospital: Hospital) -> None:
+    dice, total = random.Random(7), BATCHES * len(hospital.sources)
+    with hospital.sending():
         for _ in range(3):
-            with process(tmp_path, port):
-                goal = min(total, sent + dice.randrange(20, 90))
-                wait_until(lambda goal=goal: sent >= goal, what="some acknowledged")  # type: ignore[misc]
-        with process(tmp_path, port) as last:
-            wait_until(lambda: sent == total, what="all acknowledged")
+            with process(hospital.folder, hospital.health_port, *hospital.sources):
+                goal = min(total, hospital.sent + dice.randrange(5, 20))
+                wait_until(lambda goal=goal: hospital.sent >= goal, what="some acknowledged")  # type: ignore[misc]
+        with process(hospital.folder, hospital.health_port, *hospital.sources) as last:
+            wait_until(lambda: hospital.sent == total, timeout_s=60, what="all acknowledged")
+            expected = Counter(dict.fromkeys(hospital.senders, BATCHES * IN_BATCH))
+            wait_until(lambda: arrived(hospital)["mysql_audit"] == BATCHES * IN_BATCH, what="the file read to its end")
             last.send_signal(signal.SIGTERM)
             assert last.wait(10) == 0
-    finally:
-        stopping.set()
-        client.join()
-    found = {event["hl7.control_id"] for event in events(settings_of(tmp_path))}
-    assert found == {str(number) for number in range(total)}
-    assert len({event["event.id"] for event in events(settings_of(tmp_path))}) == total
+    assert arrived(hospital) == expected
+    assert not dead_letters(settings_of(hospital.folder))
+
+
+@pytest.mark.timeout(240)
+def test_a_collector_that_is_told_to_stop_under_load_ends_in_time_and_loses_nothing(hospital: Hospital) -> None:
+    total = BATCHES * len(hospital.sources)
+    with hospital.sending():
+        for goal in (BATCHES + 10, BATCHES + 30):
+            with process(hospital.folder, hospital.health_port, *hospital.sources) as child:
+                wait_until(generation(hospital.health_port), what="a running collector")
+                wait_until(lambda goal=goal: hospital.sent >= goal, what="some acknowledged")  # type: ignore[misc]
+                child.send_signal(signal.SIGTERM)
+                assert child.wait(10) == 0
+        with process(hospital.folder, hospital.health_port, *hospital.sources):
+            wait_until(lambda: hospital.sent == total, timeout_s=60, what="all acknowledged")
+            expected = Counter(dict.fromkeys(hospital.senders, BATCHES * IN_BATCH))
+            wait_until(lambda: arrived(hospital) == expected, what="all on the bus")
 
 
 @pytest.mark.parametrize("missing", ["tenant", "sources", "parser"])
@@ -133,6 +223,27 @@ def test_heartbeats_and_health_tell_what_each_source_counted(tmp_path: Path) -> 
     assert {name: last[name] for name in wanted} == wanted
     assert last["last_event"] == "2026-03-01T02:11:01.000Z"
     assert beats[-1]["spool"]["waiting"] == 0
+
+
+def test_metrics_count_acceptance_at_the_intake_and_the_rest_when_the_bus_has_it(tmp_path: Path) -> None:
+    names = ("accepted", "forwarded", "filtered", "dead_lettered")
+
+    def counted() -> list[float]:
+        values = [EVENTS.labels("collector", "renai", "linux", name)._value.get() for name in names]
+        return [now - before for now, before in zip(values, start, strict=True)]
+
+    start = [0.0] * 4
+    start = counted()
+    log = tmp_path / "auth.log"
+    log.write_bytes(linux(1) + b"\nnonsense\n[\n" + linux(2) + b"\n")
+    source = SourceSettings(parser="linux", transport="file", path=str(log))
+    with running(tmp_path, source, forward=False) as site:
+        wait_until(lambda: site.intake.spool.waiting == 4, what="all in the spool")
+        assert counted() == [4, 0, 0, 0]
+        forwarder = Forwarder("renai", site.intake.spool, open_bus(site.settings.bus_url), site.runtime)
+        forwarder.start()
+        wait_until(lambda: counted() == [4, 2, 1, 1], what="all on the bus")
+        forwarder.finish()
 
 
 def test_while_the_bus_is_absent_records_are_taken_and_health_says_so(tmp_path: Path) -> None:
@@ -186,6 +297,18 @@ def test_dead_letters_are_listed_shown_and_replayed_when_the_parser_can_read_the
     assert "refused again" in done.stdout
     assert len(events(site.settings)) == 1
     assert cli.invoke(deadletter, ["replay", "no-such-id"]).exit_code == 1
+    cli.invoke(deadletter, ["replay", "--all"])
+    assert len({event["event.id"] for event in events(site.settings)}) == 1
+    assert len(cli.invoke(deadletter, ["list", "--json"]).stdout.splitlines()) == 2
+    with running(tmp_path, SourceSettings(parser="linux", transport="file", path=str(log))) as again:
+        assert again.counts("linux") == (2, 0, 0, 2)
+
+
+@pytest.mark.parametrize("command", [[], ["list"], ["show"], ["replay"]])
+def test_help_of_dead_letters_teaches_by_example(command: list[str]) -> None:
+    shown = CliRunner().invoke(deadletter, [*command, "--help"])
+    assert "Example" in shown.stdout
+    assert "wardwatch deadletter " in shown.stdout
 
 
 def test_the_quarantine_drops_its_oldest_records_and_counts_them(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import accumulate
 from pathlib import Path
 
 import orjson
 import pytest
 
-from ingest.parsers import PARSERS
+from ingest.cli import BLOCK_BYTES, _blocks, _located
+from ingest.parsers import PARSERS, parser
 
 SAMPLES = Path(__file__).parents[2] / "bench" / "samples"
 
@@ -55,6 +57,26 @@ def test_a_record_that_cannot_be_read_is_named_and_the_others_are_printed() -> N
     assert error.startswith(f"stdin: record 2 (byte offset {len(good[0]) + 1}): ")
     assert error.count("\n") == 1
     assert "secret" not in error
+
+
+@pytest.mark.parametrize(
+    ("source", "file"), [("windows", "windows.ndjson"), ("linux", "linux.log"), ("mysql_audit", "mysql_audit.csv")]
+)
+def test_a_long_file_is_read_in_parts_and_every_record_keeps_its_place(source: str, file: str, tmp_path: Path) -> None:
+    sample = (SAMPLES / file).read_bytes()
+    times = 2 * BLOCK_BYTES // len(sample) + 2
+    records = sample.splitlines(keepends=True) * times
+    records[-1] = b'{"broken\n'
+    long = tmp_path / file
+    long.write_bytes(b"".join(records))
+    with long.open("rb") as opened:
+        blocks = list(_blocks(opened, source))
+    assert b"".join(block for _, block in blocks) == long.read_bytes()
+    assert max(len(block) for _, block in blocks) < 2 * BLOCK_BYTES + 2**20
+    found = [raw for _, block in blocks for raw in parser(source).split(block)]
+    assert found == list(parser(source).split(long.read_bytes()))
+    starts = [start + (at or 0) for start, block in blocks for at, _ in _located(parser(source).split(block), block)]
+    assert starts == list(accumulate(map(len, records[:-1]), initial=0))
 
 
 def test_times_without_a_zone_are_read_in_the_one_given() -> None:

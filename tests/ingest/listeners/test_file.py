@@ -4,6 +4,8 @@ import shutil
 import socket
 from pathlib import Path
 
+import orjson
+
 from tests.ingest.running import HL7, Running, events, linux, running
 from wardwatch.settings import SourceSettings
 from wardwatch.testing.ports import wait_until
@@ -90,6 +92,42 @@ def test_a_file_of_messages_is_read_whole_and_once(tmp_path: Path) -> None:
         accepted(site, "hl7v2", 2)
         (folder / "next.hl7").write_bytes(HL7 % 3)
         accepted(site, "hl7v2", 3)
+
+
+def test_files_that_are_gone_are_forgotten(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    with running(tmp_path / "data", source(folder / "*.log")) as site:
+        for number in range(3):
+            write(folder / f"{number}.log", number)
+        accepted(site, "linux", 3)
+        (folder / "1.log").unlink()
+        wait_until(lambda: site.listeners[0].state()["files"] == 2, what="one forgotten")
+        (positions,) = (tmp_path / "data").rglob("positions-*.json")
+        wait_until(lambda: len(orjson.loads(positions.read_bytes())) == 2, what="two positions")
+        write(folder / "0.log", 4)
+        accepted(site, "linux", 4)
+
+
+def test_rotated_files_that_begin_alike_give_different_events(tmp_path: Path) -> None:
+    log = tmp_path / "auth.log"
+    header = linux(0) + b"\n"
+    with running(tmp_path / "data", source(log)) as site:
+        log.write_bytes(header + linux(1) + b"\n")
+        accepted(site, "linux", 2)
+        log.rename(tmp_path / "auth.log.1")
+        log.write_bytes(header + linux(2) + b"\n")
+        accepted(site, "linux", 4)
+        assert len({event["event.id"] for event in events(site.settings)}) == 3
+
+
+def test_the_brackets_and_commas_of_a_json_array_are_filtered(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    entry = b'{"timestamp": "2026-03-01 02:11:%02d", "class": "general", "event": "status"}'
+    with running(tmp_path / "data", source(log, "mysql_audit")) as site:
+        log.write_bytes(b"[\n%s,\n%s\n,\n%s\n]\n" % (entry % 1, entry % 2, entry % 3))
+        accepted(site, "mysql_audit", 6)
+        assert site.counts("mysql_audit") == (6, 3, 3, 0)
 
 
 def test_every_datagram_is_one_record(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -279,6 +281,35 @@ def test_damaged_evtx_files_are_refused_not_ignored(data: bytes) -> None:
     for record in records:
         with pytest.raises(ParseError, match="EVTX"):
             one(record)
+
+
+def sound_evtx(events: int) -> bytes:
+    """Return a file of empty chunks that match their checksums."""
+    chunk = bytearray(65_536)
+    chunk[:8] = b"ElfChnk\x00"
+    chunk[48:52] = (512).to_bytes(4, "little")
+    chunk[124:128] = crc32(bytes(chunk[:120]) + bytes(chunk[128:512])).to_bytes(4, "little")
+    return b"ElfFile\x00" + bytes(34) + events.to_bytes(2, "little") + bytes(4052) + bytes(chunk) * events
+
+
+def test_an_evtx_file_that_its_reader_never_ends_is_refused_in_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "endless"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "from ingest.parsers import evtx_file\n"
+        "def chunk_records(_):\n"
+        "    while True:\n"
+        "        pass\n"
+        "evtx_file._chunk_records = chunk_records\n"
+        "evtx_file.main()\n"
+    )
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    (record,) = PARSER.split(sound_evtx(1))
+    with pytest.raises(ParseError, match="time and memory"):
+        one(record)
 
 
 @needs_data
