@@ -82,6 +82,7 @@ class AlertQuery:
     """A filter over alerts; empty sets mean "any". ``text`` is searched as words in title, sentence and entities.
 
     ``entity`` is one exact value of ``related.*``, ``host.name``, ``user.id`` or ``wardwatch.alert.patient_token``.
+    ``closed_from`` finds alerts that were closed then or later and are closed still (``wardwatch.alert.closed_at``).
     """
 
     tenants: frozenset[str] = frozenset()
@@ -94,6 +95,7 @@ class AlertQuery:
     text: str = ""
     created_from: datetime | None = None
     created_to: datetime | None = None
+    closed_from: datetime | None = None
 
 
 AlertSort = Literal["newest", "priority"]

@@ -270,7 +270,13 @@ def mixed(store: Store, tenant: str) -> list[AlertDocument]:
         ),
     )
     for number, identifier in enumerate(ids[:4]):
-        changes: dict[str, Any] = {"status": "closed", "verdict": list(Verdict)[number], "assignee": "li"}
+        closed_at = (START + timedelta(hours=number)).isoformat()
+        changes: dict[str, Any] = {
+            "status": "closed",
+            "verdict": list(Verdict)[number],
+            "assignee": "li",
+            "closed_at": closed_at,
+        }
         store.alerts.workflow(EVERYBODY, identifier, changes, version=read(store, identifier).version)
     return [read(store, name).doc for name in ids]
 
@@ -301,6 +307,10 @@ FILTERS: list[tuple[AlertQuery, Callable[[AlertDocument], bool]]] = [
     (
         AlertQuery(created_from=START + timedelta(minutes=2), created_to=START + timedelta(minutes=5)),
         lambda doc: doc["event"]["created"][14:16] in ("02", "03", "04"),
+    ),
+    (
+        AlertQuery(closed_from=START + timedelta(hours=2)),
+        lambda doc: doc["wardwatch"]["alert"].get("closed_at", "")[11:13] in ("04", "05"),
     ),
     (
         AlertQuery(rules=frozenset({"vip_lookup"}), statuses=frozenset({Status.NEW}), text="VIP patient"),

@@ -216,4 +216,5 @@ def _filter(scope: Scope, query: AlertQuery) -> list[Clause]:
         clauses.append({"bool": {"should": [nobody, {"term": {"wardwatch.alert.assignee": ""}}]}})
     if query.text.strip():
         clauses += phrases(TEXT, terms(query.text))
-    return clauses + time_range("event.created", query.created_from, query.created_to)
+    clauses += time_range("event.created", query.created_from, query.created_to)
+    return clauses + time_range("wardwatch.alert.closed_at", query.closed_from, None)

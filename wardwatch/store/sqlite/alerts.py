@@ -11,7 +11,7 @@ import orjson
 
 from wardwatch.alert import new_workflow, parse_alert_id
 from wardwatch.errors import Conflict, NotFound, RecordError
-from wardwatch.event import encode
+from wardwatch.event import encode, rfc3339
 from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored
 from wardwatch.store.reading import (
     AlertKeys,
@@ -29,6 +29,7 @@ _ORDER: dict[str, dict[str, type]] = {
     "newest": {"created": int, "id": str},
     "priority": {"priority": float, "created": int, "id": str},
 }
+_CLOSED_AT = "strftime('%Y-%m-%dT%H:%M:%fZ', json_extract(workflow, '$.closed_at'))"  # as rfc3339 writes it
 
 
 class SqliteAlerts:
@@ -170,4 +171,6 @@ def _where(scope: Scope, query: AlertQuery) -> Condition:
         parts.append(("created >= ?", [unix_ms(query.created_from)]))
     if query.created_to:
         parts.append(("created < ?", [unix_ms(query.created_to)]))
+    if query.closed_from:
+        parts.append((f"{_CLOSED_AT} >= ?", [rfc3339(query.closed_from)]))
     return every(parts)
