@@ -131,7 +131,8 @@ def _tab(console: Console, seen: Visitor, alert: AlertView, tab: Tab) -> dict[st
     elif tab == "history":
         zone = alert.hospital.zone
         values["history"] = [
-            {**entry, "when": moment(entry["at"], zone)} for entry in audit.of_alert(console.store, alert.id)
+            {**entry, "when": moment(entry["at"], zone)}
+            for entry in audit.of_alert(console.store, alert.id, workflow.last_change(alert.doc))
         ]
     return values
 
