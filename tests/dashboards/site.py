@@ -144,6 +144,7 @@ def document(story: Story) -> AlertDocument:
                 "last_seen": rfc3339(story.start + timedelta(minutes=5)),
                 "title": story.title,
                 "sentence": story.sentence,
+                "false_positives": ["A second opinion that was asked for."],
                 "response": {"en": "Call the ward.", "zh": "致电病区核实。"},
                 "asset_criticality": "diagnostic",
                 "patient_token": "pt_c2f1" if story is VIP else None,
