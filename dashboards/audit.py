@@ -1,4 +1,9 @@
-"""The audit trail: one document per sign-in, refusal and change, never rewritten."""
+"""The audit trail: one document per sign-in, refusal and change, never rewritten.
+
+A change of an alert is recorded before it is made, so none is ever made without its record. The alert names the record
+of its last change (``wardwatch.alert.change``), and each record the one before it (``previous``): a record that nothing
+leads to is of a change that was meant but never made, because the process or the store ended in between.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +28,15 @@ def record(store: Store, actor: str, action: str, **details: Any) -> str:
     return identifier
 
 
-def of_alert(store: Store, alert: str) -> list[Document]:
-    """Return what people did to an alert, newest first, at most the last 100; the caller has read the alert."""
+def of_alert(store: Store, alert: str, last: str) -> list[Document]:
+    """Return the changes made to an alert, newest first, from its ``last`` one; at most the last 100.
+
+    The caller has read the alert.
+    """
     page = store.documents("audit").find(Find(fields={"alert": alert}, limit=_SHOWN))
-    return [item.doc for item in page.items]
+    meant: dict[str, Document] = {item.doc["id"]: item.doc for item in page.items}
+    made = []
+    while entry := meant.pop(last, None):
+        made.append(entry)
+        last = str(entry["previous"])
+    return made

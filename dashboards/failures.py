@@ -48,8 +48,10 @@ def _sign_in(request: Request, error: Exception) -> Response:
 def _ours(request: Request, error: Exception) -> Response:
     status = next((number for kind, number in _STATUS.items() if isinstance(error, kind)), 500)
     reason = error.reason if isinstance(error, WardwatchError) else ""
-    if status == 403:
-        refused(request, reason)
+    if status in (403, 404):
+        if status == 403:
+            refused(request, reason)
+        reason = reason if _is_api(request) else ""  # the page says it in the visitor's language
     elif status >= 500:
         log.error("page_failed", path=request.url.path, reason=str(error))
         reason = ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import TypedDict
 
 import orjson
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 
 _WAITING = 100  # announcements kept for a slow page; it says "N new", so older ones may go
 _RETRY_S = 2.0
+_CHECK_S = 5.0
 
 
 class Announcement(TypedDict):
@@ -34,10 +36,11 @@ class Announcement(TypedDict):
 class Feed:
     """Hands announcements from the reading thread to the event loop of the pages."""
 
-    def __init__(self) -> None:
+    def __init__(self, check_s: float = _CHECK_S) -> None:
+        self._check_s = check_s
         self._lock = threading.Lock()
         self._pages: dict[asyncio.Queue[Announcement | None], tuple[Scope, asyncio.AbstractEventLoop]] = {}
-        self._closed = False
+        self.closed = False
 
     def announce(self, announcement: Announcement) -> None:
         """Hand one announcement to the pages whose scope holds its tenant; any thread."""
@@ -49,20 +52,28 @@ class Feed:
     def close(self) -> None:
         """End every listener; any thread."""
         with self._lock:
-            self._closed = True
+            self.closed = True
             for queue, (_, loop) in self._pages.items():
                 loop.call_soon_threadsafe(_put, queue, None)
 
-    async def listen(self, scope: Scope) -> AsyncIterator[Announcement]:
-        """Yield announcements in scope until the feed is closed."""
+    async def listen(self, scope: Scope, admitted: Callable[[], bool]) -> AsyncIterator[Announcement]:
+        """Yield announcements in scope until the feed is closed or the listener is no longer admitted."""
         queue: asyncio.Queue[Announcement | None] = asyncio.Queue(_WAITING)
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return
             self._pages[queue] = (scope, asyncio.get_running_loop())
         try:
-            while (announcement := await queue.get()) is not None:
-                yield announcement
+            while await asyncio.to_thread(admitted):
+                deadline = time.monotonic() + self._check_s
+                while (left := deadline - time.monotonic()) > 0:
+                    try:
+                        announcement = await asyncio.wait_for(queue.get(), left)
+                    except TimeoutError:
+                        break
+                    if announcement is None:
+                        return
+                    yield announcement
         finally:
             with self._lock:
                 del self._pages[queue]

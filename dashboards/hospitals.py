@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -43,6 +44,13 @@ class Hospitals:
     def get(self, tenant: str) -> Hospital:
         """Return one hospital."""
         return _hospital(tenant, self._rows().get(tenant, {}))
+
+    def zone(self, scope: Scope, tenant: str) -> ZoneInfo:
+        """Return the zone of one hospital; with none chosen, the zone of most of those in scope."""
+        if tenant:
+            return self.get(tenant).zone
+        zones = Counter(hospital.zone for hospital in self.visible(scope))
+        return max(zones, key=zones.__getitem__, default=ZoneInfo("UTC"))
 
     def visible(self, scope: Scope) -> list[Hospital]:
         """Return the hospitals in scope by slug."""

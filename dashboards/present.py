@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from wardwatch.event import parse_time
 from wardwatch.text import safe_text
 
 _LINE = 400
+_TOKEN = re.compile(r"(pt|st)_\w+")
+_TOKEN_CHARACTERS = 9
 _ENTITIES = (
     ("patient", "wardwatch.alert.patient_token"),
     ("user", "user.id"),
@@ -169,8 +172,9 @@ class AlertView:
 
     @property
     def entity(self) -> str:
-        """The two entities that a row has place for."""
-        return " · ".join(value for _, value in self.entities[:2])
+        """The two entities that a row has place for, each by its beginning; who did it stands first."""
+        named = sorted(self.entities, key=lambda item: item[0] == "patient")[:2]
+        return " · ".join(_brief(kind, value) for kind, value in named)
 
     @property
     def terms(self) -> list[Term]:
@@ -247,10 +251,13 @@ class AlertView:
 
 
 def _each(value: object) -> Iterator[object]:
-    if isinstance(value, list):
-        yield from value
-    elif value is not None:
-        yield value
+    yield from (each for each in (value if isinstance(value, list) else [value]) if each not in (None, ""))
+
+
+def _brief(kind: str, value: str) -> str:
+    if _TOKEN.fullmatch(value):
+        return value[:_TOKEN_CHARACTERS]
+    return value.partition(".")[0] if kind == "host" else value
 
 
 def moment(value: object, zone: ZoneInfo) -> Moment:

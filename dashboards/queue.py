@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -14,15 +15,27 @@ from wardwatch.store import AlertQuery, AlertSort, Page, Store
 PAGE = 50
 SILENT_RULE = "silent_source"
 SEVERITIES = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW)
-ANY, ME, NOBODY = "any", "me", "-"
+ANY, ME, NOBODY, TODAY = "any", "me", "-", "today"
 _TEXT_CHARACTERS = 200
 _NEAR = 200
 Kind = TypeVar("Kind", Severity, Status)
 
 
 @dataclass(frozen=True, slots=True)
+class Desk:
+    """Who sits before the queue, and when their day began."""
+
+    store: Store
+    person: Person
+    midnight: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class QueueFilter:
-    """What the URL says; "" is no filter, for ``status`` it is every open one. ``assignee``: me, - (nobody), a name."""
+    """What the URL says; "" is no filter, for ``status`` it is every open one.
+
+    ``assignee``: me, - (nobody), a name. ``closed``: today.
+    """
 
     tenant: str = ""
     severity: str = ""
@@ -30,6 +43,7 @@ class QueueFilter:
     rule: str = ""
     assignee: str = ""
     q: str = ""
+    closed: str = ""
     sort: AlertSort = "priority"
     after: str = ""
 
@@ -40,11 +54,13 @@ class QueueFilter:
         given = {name: value for name, value in values.items() if value and (name, value) != ("sort", "priority")}
         return "?" + urlencode(given)
 
-    def query(self, person: Person) -> AlertQuery:
+    def query(self, desk: Desk) -> AlertQuery:
         """Return the store's query; raises RecordError for a value that is none."""
         if len(self.q) > _TEXT_CHARACTERS:
             raise RecordError(f"a search has at most {_TEXT_CHARACTERS} characters", step="queue")
-        assignee = {"": None, NOBODY: "", ME: person.name}.get(self.assignee, self.assignee)
+        if self.closed not in ("", TODAY):
+            raise RecordError(f"{self.closed[:40]!r} is no day: only today is", step="queue")
+        assignee = {"": None, NOBODY: "", ME: desk.person.name}.get(self.assignee, self.assignee)
         return AlertQuery(
             tenants=frozenset(filter(None, [self.tenant])),
             statuses=_statuses(self.status),
@@ -52,6 +68,7 @@ class QueueFilter:
             rules=frozenset(filter(None, [self.rule])),
             assignee=assignee,
             text=self.q,
+            closed_from=desk.midnight if self.closed else None,
         )
 
 
@@ -73,7 +90,7 @@ VIEWS: dict[str, dict[str, str]] = {
     "unassigned": {"assignee": NOBODY},
     "mine": {"assignee": ME},
     "silent": {"rule": SILENT_RULE},
-    "closed": {"status": Status.CLOSED.value, "sort": "newest"},
+    "closed_today": {"status": Status.CLOSED.value, "closed": TODAY, "sort": "newest"},
 }
 """Tab → what it sets; tenant and search stay."""
 
@@ -88,36 +105,36 @@ class View:
     current: bool
 
 
-def page(store: Store, person: Person, chosen: QueueFilter) -> Page:
+def page(desk: Desk, chosen: QueueFilter, *, limit: int = PAGE) -> Page:
     """Return the page of alerts; never reads events. Raises RecordError for a garbled filter or key."""
-    return store.alerts.search(
-        person.scope, chosen.query(person), sort=chosen.sort, after=chosen.after or None, limit=PAGE
+    return desk.store.alerts.search(
+        desk.person.scope, chosen.query(desk), sort=chosen.sort, after=chosen.after or None, limit=limit
     )
 
 
-def severity_counts(store: Store, person: Person, tenant: str) -> dict[str, int]:
+def severity_counts(desk: Desk, tenant: str) -> dict[str, int]:
     """Return the number of open alerts per severity."""
-    found = store.alerts.count(person.scope, QueueFilter(tenant=tenant).query(person), "severity")
+    found = desk.store.alerts.count(desk.person.scope, QueueFilter(tenant=tenant).query(desk), "severity")
     return {severity.value: found.get(severity.value, 0) for severity in SEVERITIES}
 
 
-def views(store: Store, person: Person, chosen: QueueFilter) -> list[View]:
+def views(desk: Desk, chosen: QueueFilter) -> list[View]:
     """Return the tabs; the current one is what the filter equals."""
     tabs = []
     for name, sets in VIEWS.items():
         tab = replace(QueueFilter(tenant=chosen.tenant), **sets)  # type: ignore[arg-type]
         same = replace(chosen, q="", after="", severity="") == tab
-        tabs.append(View(name, tab.url(), _total(store, person, tab), same))
+        tabs.append(View(name, tab.url(), _total(desk, tab), same))
     return tabs
 
 
-def _total(store: Store, person: Person, chosen: QueueFilter) -> int:
-    return sum(store.alerts.count(person.scope, chosen.query(person), "status").values())
+def _total(desk: Desk, chosen: QueueFilter) -> int:
+    return sum(desk.store.alerts.count(desk.person.scope, chosen.query(desk), "status").values())
 
 
-def neighbours(store: Store, person: Person, chosen: QueueFilter, alert: str) -> tuple[str | None, str | None]:
+def neighbours(desk: Desk, chosen: QueueFilter, alert: str) -> tuple[str | None, str | None]:
     """Return the ids before and after the alert among the first 200 of the queue; None where there is none."""
-    first = store.alerts.search(person.scope, chosen.query(person), sort=chosen.sort, limit=_NEAR)
+    first = page(desk, replace(chosen, after=""), limit=_NEAR)
     ids: list[Any] = [item.doc["event"]["id"] for item in first.items]
     if alert not in ids:
         return None, ids[0] if ids else None

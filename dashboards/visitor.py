@@ -66,10 +66,9 @@ async def sent_csrf(request: Request) -> str:
     return str((await request.form()).get("csrf", ""))
 
 
-def visitor(request: Request, csrf: Annotated[str, Depends(sent_csrf)]) -> Visitor:
-    """Return who asks; raises SignInNeeded, and Forbidden for a change without the session's token."""
-    console = console_of(request)
-    session = console.sessions.get(request.cookies.get(SESSION_COOKIE, ""))
+def signed_in(console: Console, token: str) -> tuple[Session, Person]:
+    """Return the session of a cookie and whose it is; raises SignInNeeded, also for a disabled person."""
+    session = console.sessions.get(token)
     if session is None:
         raise SignInNeeded
     try:
@@ -78,6 +77,12 @@ def visitor(request: Request, csrf: Annotated[str, Depends(sent_csrf)]) -> Visit
         raise SignInNeeded from None
     if person.disabled:
         raise SignInNeeded
+    return session, person
+
+
+def visitor(request: Request, csrf: Annotated[str, Depends(sent_csrf)]) -> Visitor:
+    """Return who asks; raises SignInNeeded, and Forbidden for a change without the session's token."""
+    session, person = signed_in(console_of(request), request.cookies.get(SESSION_COOKIE, ""))
     if request.method not in _SAFE and not session.check_csrf(csrf):
         raise Forbidden("the form has expired: reload the page", step="csrf")
     seen = Visitor(person, session, lang_of(request, person), theme_of(request))

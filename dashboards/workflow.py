@@ -1,7 +1,7 @@
 """What people do with an alert: take, close with a verdict, reopen, undo. Pages and API call the same functions.
 
 Each change names the *state* it was decided on (``state_of``). When somebody changed the workflow since, it raises
-Conflict; when only detection counted further, it goes through.
+Conflict; when only detection counted further, it goes through. The audit record is written first (dashboards.audit).
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ class Done:
 def workflow_of(doc: AlertDocument) -> dict[str, Any]:
     """Return the fields that people own."""
     return {name: value for name, value in doc["wardwatch"]["alert"].items() if name in WORKFLOW and value is not None}
+
+
+def last_change(doc: AlertDocument) -> str:
+    """Return the id of the audit record of the last change, or ""."""
+    return str(workflow_of(doc).get("change", ""))
 
 
 def state_of(doc: AlertDocument) -> str:
@@ -102,41 +107,50 @@ def reopen(store: Store, person: Person, alert: str, state: str) -> Done:
 
 
 def undo(store: Store, person: Person, alert: str, audit_id: str) -> Done:
-    """Restore the workflow before one's own change; raises Forbidden, NotFound, Conflict when it changed since."""
+    """Restore the workflow before one's own change; raises Forbidden, NotFound, Conflict when it is not the last."""
     entry = store.documents("audit").get(audit_id).doc
     if entry.get("alert") != alert or entry["actor"] != person.name or "before" not in entry:
         raise NotFound("no such change of yours", step="undo", record=alert)
+    found = read(store, person, alert).doc
+    if last_change(found) != audit_id:
+        raise Conflict(_who(workflow_of(found)), step="undo", record=alert)
     before: dict[str, Any] = orjson.loads(entry["before"])
     restore = {name: before.get(name) for name in WORKFLOW}
-    return _change(store, person, alert, "undo", entry["state_after"], lambda _: restore)
+    return _change(store, person, alert, "undo", state_of(found), lambda _: restore)
 
 
 def _change(store: Store, person: Person, alert: str, action: str, state: str, change: Change) -> Done:
     if not person.may_change:
         raise Forbidden("your role may read alerts, not change them", step=action, record=alert)
+    meant, changes = "", {}
     for _ in range(_TRIES):
         found = read(store, person, alert)
-        before = workflow_of(found.doc)
         if state_of(found.doc) != state:
-            raise Conflict(_who(before), step=action, record=alert)
+            raise Conflict(_who(workflow_of(found.doc)), step=action, record=alert)
+        if not meant:
+            changes = change(workflow_of(found.doc))
+            meant = _record(store, person, alert, action, found.doc, changes)
         try:
-            after = store.alerts.workflow(person.scope, alert, change(before), version=found.version)
+            after = store.alerts.workflow(person.scope, alert, {**changes, "change": meant}, version=found.version)
         except Conflict:
             continue  # detection counted meanwhile, or somebody was faster: the state tells which
-        return Done(after, _record(store, person, alert, action, before, after.doc))
+        return Done(after, meant)
     raise Conflict("the alert changes too fast, try again", step=action, record=alert)
 
 
-def _record(store: Store, person: Person, alert: str, action: str, before: dict[str, Any], after: AlertDocument) -> str:
+def _record(
+    store: Store, person: Person, alert: str, action: str, doc: AlertDocument, changes: Mapping[str, Any]
+) -> str:
+    before = workflow_of(doc)
     return audit.record(
         store,
         person.name,
         action,
         tenant=parse_alert_id(alert)[0],
         alert=alert,
+        previous=last_change(doc),
         before=orjson.dumps(before).decode(),
-        after=orjson.dumps(workflow_of(after)).decode(),
-        state_after=state_of(after),
+        after=orjson.dumps({k: v for k, v in {**before, **changes}.items() if v is not None}).decode(),
     )
 
 

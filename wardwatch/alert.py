@@ -65,9 +65,12 @@ class Verdict(StrEnum):
 
 
 WORKFLOW: Final = frozenset(
-    {"status", "verdict", "reason", "assignee", "ack_at", "closed_at", "case_id", "suppression_id"}
+    {"status", "verdict", "reason", "assignee", "ack_at", "closed_at", "case_id", "suppression_id", "change"}
 )
-"""Names under ``wardwatch.alert`` that people own; everything else in the document is detection's."""
+"""Names under ``wardwatch.alert`` that people own; everything else in the document is detection's.
+
+``change`` is the id of the audit record of the last change.
+"""
 
 
 def new_workflow() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from dashboards import queue, workflow
-from dashboards.pages.queue import Chosen
+from dashboards.pages.queue import Chosen, TheDesk
 from dashboards.visitor import Signed, TheConsole
 from dashboards.workflow import Done, state_of
 from wardwatch.alert import Verdict
@@ -59,16 +59,16 @@ class Undoing(BaseModel):
 
 
 @router.get("")
-def alerts(console: TheConsole, seen: Signed, filters: Chosen) -> AlertList:
+def alerts(desk: TheDesk, filters: Chosen) -> AlertList:
     """List alerts by the queue's filters, 50 at a time; pass ``after`` for the next page."""
-    page = queue.page(console.store, seen.person, filters)
+    page = queue.page(desk, filters)
     return AlertList(total=page.total, after=page.after, alerts=[_alert(item) for item in page.items])
 
 
 @router.get("/counts")
-def counts(console: TheConsole, seen: Signed, tenant: str = "") -> dict[str, int]:
+def counts(desk: TheDesk, tenant: str = "") -> dict[str, int]:
     """Count open alerts by severity."""
-    return queue.severity_counts(console.store, seen.person, tenant)
+    return queue.severity_counts(desk, tenant)
 
 
 @router.get("/{alert}")

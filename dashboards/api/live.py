@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from dashboards.console import Console
-from dashboards.visitor import Signed, TheConsole
+from dashboards.visitor import SESSION_COOKIE, Signed, SignInNeeded, TheConsole, signed_in
+from wardwatch.errors import Unavailable
 from wardwatch.store import Scope
 
 router = APIRouter()
@@ -44,12 +46,27 @@ def me(seen: Signed) -> Me:
 
 
 @router.get("/stream", response_class=EventSourceResponse)
-async def stream(console: TheConsole, seen: Signed) -> EventSourceResponse:
-    """Announce alerts of one's hospitals as server-sent events ``alert`` with id, tenant and kind."""
-    return EventSourceResponse(_events(console, seen.person.scope), ping=_PING_S)
+async def stream(request: Request, console: TheConsole, seen: Signed) -> EventSourceResponse:
+    """Announce alerts of one's hospitals as server-sent events ``alert`` with id, tenant and kind.
+
+    Ends with an event ``ended`` within seconds when the session has ended or the person may see other hospitals.
+    """
+    token = request.cookies.get(SESSION_COOKIE, "")
+    return EventSourceResponse(_events(console, token, seen.person.scope), ping=_PING_S)
 
 
-async def _events(console: Console, scope: Scope) -> AsyncIterator[ServerSentEvent]:
+async def _events(console: Console, token: str, scope: Scope) -> AsyncIterator[ServerSentEvent]:
     yield ServerSentEvent(event="ready", data="", retry=2000)
-    async for announcement in console.feed.listen(scope):
+    async for announcement in console.feed.listen(scope, partial(_admitted, console, token, scope)):
         yield ServerSentEvent(event="alert", data=orjson.dumps(announcement).decode())
+    if not console.feed.closed:
+        yield ServerSentEvent(event="ended", data="")
+
+
+def _admitted(console: Console, token: str, scope: Scope) -> bool:
+    try:
+        return signed_in(console, token)[1].scope == scope
+    except SignInNeeded:
+        return False
+    except Unavailable:
+        return True  # the sign-out would stand in the same absent store

@@ -9,17 +9,18 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards import audit, queue, workflow
 from dashboards.console import Console
-from dashboards.pages.queue import Chosen, overview, view
+from dashboards.pages.queue import Chosen, TheDesk, overview, view
 from dashboards.pages.render import render
 from dashboards.present import AlertView, moment, shown
-from dashboards.queue import QueueFilter
+from dashboards.queue import Desk, QueueFilter
+from dashboards.related import related
 from dashboards.visitor import Signed, TheConsole, Visitor
 from dashboards.workflow import Done
 from wardwatch.alert import Verdict, parse_alert_id
 
 router = APIRouter(prefix="/alerts/{alert}")
 Text = Annotated[str, Form(max_length=4000)]
-Tab = Literal["evidence", "rule", "history", "raw"]
+Tab = Literal["evidence", "related", "rule", "history", "raw"]
 
 
 @router.get("")
@@ -27,6 +28,7 @@ def show(
     request: Request,
     console: TheConsole,
     seen: Signed,
+    desk: TheDesk,
     filters: Chosen,
     alert: str,
     done: str = "",
@@ -34,7 +36,7 @@ def show(
 ) -> Response:
     """Show one alert on a page of its own, with the way to its neighbours in the queue."""
     found = workflow.read(console.store, seen.person, alert)
-    before, after = queue.neighbours(console.store, seen.person, filters, alert)
+    before, after = queue.neighbours(desk, filters, alert)
     return render(
         request,
         "alert.html",
@@ -66,11 +68,11 @@ def tab(request: Request, console: TheConsole, seen: Signed, filters: Chosen, al
 
 @router.post("/acknowledge")
 def acknowledge(
-    request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, state: Text
+    request: Request, console: TheConsole, seen: Signed, desk: TheDesk, filters: Chosen, alert: str, state: Text
 ) -> Response:
     """Take the alert."""
     done = workflow.acknowledge(console.store, seen.person, alert, state)
-    return _answer(request, console, seen, filters, done, "acknowledge")
+    return _answer(request, console, seen, desk, filters, done, "acknowledge")
 
 
 @router.post("/close")
@@ -78,6 +80,7 @@ def close(
     request: Request,
     console: TheConsole,
     seen: Signed,
+    desk: TheDesk,
     filters: Chosen,
     alert: str,
     state: Text,
@@ -86,25 +89,29 @@ def close(
 ) -> Response:
     """Close the alert with a verdict."""
     done = workflow.close(console.store, seen.person, alert, state, verdict, note)
-    return _answer(request, console, seen, filters, done, "close")
+    return _answer(request, console, seen, desk, filters, done, "close")
 
 
 @router.post("/reopen")
-def reopen(request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, state: Text) -> Response:
+def reopen(
+    request: Request, console: TheConsole, seen: Signed, desk: TheDesk, filters: Chosen, alert: str, state: Text
+) -> Response:
     """Open a closed alert again."""
-    return _answer(request, console, seen, filters, workflow.reopen(console.store, seen.person, alert, state), "reopen")
+    done = workflow.reopen(console.store, seen.person, alert, state)
+    return _answer(request, console, seen, desk, filters, done, "reopen")
 
 
 @router.post("/undo")
 def undo(
-    request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, audit_id: Annotated[str, Form()]
+    request: Request, console: TheConsole, seen: Signed, desk: TheDesk, filters: Chosen, alert: str, audit_id: Text
 ) -> Response:
     """Take back one's own last change."""
-    return _answer(request, console, seen, filters, workflow.undo(console.store, seen.person, alert, audit_id), "undo")
+    done = workflow.undo(console.store, seen.person, alert, audit_id)
+    return _answer(request, console, seen, desk, filters, done, "undo")
 
 
 def _answer(
-    request: Request, console: Console, seen: Visitor, filters: QueueFilter, done: Done, action: str
+    request: Request, console: Console, seen: Visitor, desk: Desk, filters: QueueFilter, done: Done, action: str
 ) -> Response:
     """Return the panel, row, counts and toast to htmx, or lead a plain form to the alert's page."""
     changed = view(console, seen, done.alert.doc)
@@ -117,29 +124,36 @@ def _answer(
         alert=changed,
         action=action,
         done=undoable,
-        **overview(console, seen, filters),
+        **overview(desk, filters),
     )
 
 
 def _tab(console: Console, seen: Visitor, alert: AlertView, tab: Tab) -> dict[str, Any]:
-    values: dict[str, Any] = {"tab": tab, "events": [], "history": []}
+    values: dict[str, Any] = {"tab": tab, "events": [], "related": [], "history": []}
     if tab == "evidence":
         tenant = parse_alert_id(alert.id)[0]
         docs = console.store.events.get(seen.person.scope, tenant, alert.evidence_ids)
         matched = dict(alert.matched)
         values["events"] = [_event(doc, alert, matched) for doc in docs]
+    elif tab == "related":
+        values["related"] = [
+            (group, [view(console, seen, item.doc) for item in group.newest])
+            for group in related(console.store, seen.person.scope, alert)
+        ]
     elif tab == "history":
         zone = alert.hospital.zone
         values["history"] = [
-            {**entry, "when": moment(entry["at"], zone)} for entry in audit.of_alert(console.store, alert.id)
+            {**entry, "when": moment(entry["at"], zone)}
+            for entry in audit.of_alert(console.store, alert.id, workflow.last_change(alert.doc))
         ]
     return values
 
 
 def _event(doc: dict[str, Any], alert: AlertView, matched: dict[str, list[str]]) -> dict[str, Any]:
     fields = [(shown(name, 80), shown(value), name in matched) for name, value in sorted(doc.items())]
+    bookkeeping = ("event.", "ecs.", "observer.", "log.", "@")
     return {
         "when": moment(doc.get("@timestamp"), alert.hospital.zone),
         "action": shown(doc.get("event.action") or doc.get("message") or doc.get("event.dataset"), 160),
-        "fields": sorted(fields, key=lambda field: not field[2]),
+        "fields": sorted(fields, key=lambda field: (not field[2], field[0].startswith(bookkeeping))),
     }

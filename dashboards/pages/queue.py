@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -11,7 +12,7 @@ from dashboards import queue
 from dashboards.console import Console
 from dashboards.pages.render import render
 from dashboards.present import AlertView
-from dashboards.queue import QueueFilter
+from dashboards.queue import Desk, QueueFilter
 from dashboards.visitor import Signed, TheConsole, Visitor
 from wardwatch.alert import AlertDocument, parse_alert_id
 from wardwatch.store import AlertSort
@@ -27,14 +28,25 @@ def chosen(
     rule: Word = "",
     assignee: Word = "",
     q: Word = "",
+    closed: Word = "",
     sort: AlertSort = "priority",
     after: Word = "",
 ) -> QueueFilter:
     """Return the filter in the URL."""
-    return QueueFilter(tenant, severity, status, rule, assignee, q, sort, after)
+    return QueueFilter(tenant, severity, status, rule, assignee, q, closed, sort, after)
 
 
 Chosen = Annotated[QueueFilter, Depends(chosen)]
+
+
+def desk(console: TheConsole, seen: Signed, filters: Chosen) -> Desk:
+    """Return who asks; their day is the chosen hospital's, else that of most of their hospitals."""
+    zone = console.hospitals.zone(seen.person.scope, filters.tenant)
+    midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Desk(console.store, seen.person, midnight)
+
+
+TheDesk = Annotated[Desk, Depends(desk)]
 
 
 def view(console: Console, seen: Visitor, doc: AlertDocument) -> AlertView:
@@ -43,21 +55,21 @@ def view(console: Console, seen: Visitor, doc: AlertDocument) -> AlertView:
     return AlertView(doc, hospital, seen.lang)
 
 
-def overview(console: Console, seen: Visitor, filters: QueueFilter) -> dict[str, Any]:
+def overview(desk: Desk, filters: QueueFilter) -> dict[str, Any]:
     """Return what strip and tabs show."""
-    tabs = queue.views(console.store, seen.person, filters)
+    tabs = queue.views(desk, filters)
     return {
         "filters": filters,
-        "counts": queue.severity_counts(console.store, seen.person, filters.tenant),
+        "counts": queue.severity_counts(desk, filters.tenant),
         "silent": next(tab for tab in tabs if tab.name == "silent"),
         "tabs": tabs,
     }
 
 
 @router.get("/")
-def show(request: Request, console: TheConsole, seen: Signed, filters: Chosen) -> Response:
+def show(request: Request, console: TheConsole, seen: Signed, desk: TheDesk, filters: Chosen) -> Response:
     """Show one page of the queue; the first alert is in the panel."""
-    page = queue.page(console.store, seen.person, filters)
+    page = queue.page(desk, filters)
     rows = [view(console, seen, item.doc) for item in page.items]
     return render(
         request,
@@ -67,5 +79,5 @@ def show(request: Request, console: TheConsole, seen: Signed, filters: Chosen) -
         alert=rows[0] if rows else None,
         hospitals=console.hospitals.visible(seen.person.scope),
         hospital=console.hospitals.get(filters.tenant) if filters.tenant else None,
-        **overview(console, seen, filters),
+        **overview(desk, filters),
     )

@@ -6,6 +6,7 @@ export function live(pill) {
   const source = new EventSource("/api/v1/stream");
   source.addEventListener("ready", () => (document.body.dataset.live = "on"));
   source.addEventListener("error", () => (document.body.dataset.live = "off"));
+  source.addEventListener("ended", () => source.close());
   source.addEventListener("alert", (event) => {
     const alert = JSON.parse(event.data);
     if (alert.kind !== "created" || document.querySelector(`tr[data-alert="${CSS.escape(alert.id)}"]`)) return;

@@ -102,6 +102,14 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
     assert problems == []
 
 
+def preferring(browser: Browser, url: str, lang: str, theme: str, *, width: int) -> Page:
+    """Return a page of a browser that has chosen language, colours and width before."""
+    context = browser.new_context(base_url=url, viewport={"width": width, "height": 900})
+    chosen = {"wardwatch_lang": lang, "wardwatch_theme": theme}
+    context.add_cookies([{"name": name, "value": value, "url": url} for name, value in chosen.items()])
+    return context.new_page()
+
+
 def sign_in(page: Page, name: str = "lin", password: str = PASSWORD) -> None:
     """Fill in the sign-in form."""
     page.goto("/")

@@ -30,7 +30,7 @@ def test_hostile_log_text_never_runs(page: Page, site: Site) -> None:
     for story in stories:
         page.click(f"#row-{story.id} a")
         expect(page.locator(f"#panel article[data-alert='{story.id}']")).to_be_visible()
-        for tab in ("规则", "历史", "原始"):
+        for tab in ("相关", "规则", "历史", "原始"):
             page.click(f".tabs a:has-text('{tab}')")
             expect(page.locator(".tabs [aria-current]")).to_have_text(tab)
     assert page.locator("#panel img, #panel script").count() == 0

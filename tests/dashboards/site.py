@@ -114,9 +114,24 @@ def source_event(story: Story) -> Event:
         "event.action": "dicom-instances-accessed",
         "user.id": "st_9f2a",
         "hospital.patient.vip": True,
+        "hospital.patient.id_token": "pt_c2f1",
+        "hospital.off_hours": True,
         "source.ip": "10.3.1.77",
+        "source.asset.name": "office-7",
+        "source.asset.class": "office",
+        "source.asset.clinical": False,
+        "dicom.called_ae": "PACS1",
+        "event.dataset": "dicom_audit",
     }
     return Event(doc=doc, tenant=story.tenant, source="dicom_audit")
+
+
+def reasons(priority: int) -> list[dict[str, Any]]:
+    """Return terms that give the points of a priority, one of them none."""
+    shares = {"severity": 0.38, "criticality": 0.21, "data": 0.16, "exposure": 0.0, "confidence": 0.1}
+    points = {term: round(priority * share, 1) for term, share in shares.items()}
+    points["spread"] = round(priority - sum(points.values()), 1)
+    return [{"term": term, "value": min(1.0, worth / 20), "points": worth} for term, worth in points.items()]
 
 
 def document(story: Story) -> AlertDocument:
@@ -144,17 +159,12 @@ def document(story: Story) -> AlertDocument:
                 "last_seen": rfc3339(story.start + timedelta(minutes=5)),
                 "title": story.title,
                 "sentence": story.sentence,
+                "false_positives": ["A second opinion that was asked for."],
                 "response": {"en": "Call the ward.", "zh": "致电病区核实。"},
                 "asset_criticality": "diagnostic",
                 "patient_token": "pt_c2f1" if story is VIP else None,
                 "priority": story.priority,
-                "priority_reasons": [
-                    {"term": "severity", "value": 1.0, "points": 35},
-                    {"term": "criticality", "value": 0.6, "points": 12.5},
-                    {"term": "data", "value": 0.8, "points": 14},
-                    {"term": "exposure", "value": 0.0, "points": 0.0},
-                    {"term": "floor", "value": 1.0, "points": 5},
-                ],
+                "priority_reasons": reasons(story.priority),
                 "matched": [
                     {"field": "hospital.patient.vip", "values": [True]},
                     {"field": "user.id", "values": ["st_9f2a"]},

@@ -20,7 +20,7 @@ def test_a_page_hears_only_of_its_own_hospitals_and_ends_with_the_feed() -> None
         ids = []
 
         async def page() -> None:
-            async for announcement in feed.listen(Scope("ren", frozenset({"renai"}))):
+            async for announcement in feed.listen(Scope("ren", frozenset({"renai"})), lambda: True):
                 ids.append(announcement["id"])
 
         task = asyncio.create_task(page())
@@ -34,10 +34,24 @@ def test_a_page_hears_only_of_its_own_hospitals_and_ends_with_the_feed() -> None
     assert asyncio.run(heard()) == ["1", "3"]
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_page_is_asked_again_and_again_whether_it_may_listen(busy: bool) -> None:
+    async def checks() -> int:
+        feed, answers = Feed(check_s=0.01), iter([True, True, True, False])
+        again = Announcement(id="1", tenant="renai", kind="created")
+        if busy:
+            asyncio.get_running_loop().call_soon(feed.announce, again)
+        async for _ in feed.listen(Scope("lin"), lambda: next(answers)):
+            feed.announce(again)
+        return len(list(answers))
+
+    assert asyncio.run(asyncio.wait_for(checks(), 30)) == 0
+
+
 def test_a_page_that_does_not_read_costs_bounded_memory() -> None:
     async def waiting() -> int:
         feed = Feed()
-        pages = feed.listen(Scope("lin"))
+        pages = feed.listen(Scope("lin"), lambda: True)
         first = asyncio.ensure_future(anext(pages))
         await asyncio.sleep(0)
         for number in range(5000):

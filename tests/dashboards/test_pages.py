@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 from markupsafe import escape
@@ -14,7 +16,8 @@ from dashboards.queue import VIEWS
 from tests.dashboards.site import STORIES, VIP, console_over, form_token, sign_in, visiting, write
 from wardwatch.alert import Severity, Status, Verdict
 from wardwatch.errors import StoreUnavailable
-from wardwatch.store import Store
+from wardwatch.event import rfc3339
+from wardwatch.store import Scope, Store
 from wardwatch.text import safe_text
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     import httpx
 
 PATHS = ["/login", "/", "/?status=any&q=nothing", f"/alerts/{VIP.id}", f"/alerts/{VIP.id}/panel", "/alerts/none"]
-PATHS += [f"/alerts/{VIP.id}/tab/{tab}" for tab in ("evidence", "rule", "history", "raw")]
+PATHS += [f"/alerts/{VIP.id}/tab/{tab}" for tab in ("evidence", "related", "rule", "history", "raw")]
 
 
 def test_both_languages_have_the_same_keys_and_none_is_empty() -> None:
@@ -121,13 +124,65 @@ def test_the_queue_filters_sorts_and_pages_by_its_address(client: httpx.Client, 
     assert client.get("/?q=卷影").text.count('<tr id="row-') == 1
 
 
-@pytest.mark.parametrize("query", ["?severity=x", "?status=x", "?after=garbled", "?sort=x", f"?q={'x' * 250}"])
+@pytest.mark.parametrize(
+    "query", ["?severity=x", "?status=x", "?after=garbled", "?sort=x", "?closed=x", f"?q={'x' * 250}"]
+)
 def test_a_garbled_address_is_explained(query: str, client: httpx.Client) -> None:
     sign_in(client, "lin")
     answer = client.get("/" + query)
     assert answer.status_code in (400, 422)
     assert "garbled" in answer.text or "missing" in answer.text
     assert client.get("/api/v1/alerts" + query).headers["content-type"] == "application/problem+json"
+
+
+def test_the_tab_of_today_holds_what_was_closed_since_midnight(client: httpx.Client, store: Store) -> None:
+    midnight = datetime.now(ZoneInfo("Asia/Shanghai")).replace(hour=0, minute=0, second=0, microsecond=0)
+    for story, closed in ((STORIES[0], midnight), (STORIES[1], midnight - timedelta(milliseconds=1))):
+        found = store.alerts.get(Scope("test"), [story.id])[story.id]
+        changes = {"status": "closed", "verdict": "duplicate", "closed_at": rfc3339(closed)}
+        store.alerts.workflow(Scope("test"), story.id, changes, version=found.version)
+    sign_in(client, "lin")
+    for tenant in ("", "&tenant=zhongxin"):
+        page = client.get(f"/?status=closed&closed=today&sort=newest{tenant}").text
+        assert re.findall(r'<tr id="row-([^"]+)"', page) == [STORIES[0].id]
+        assert 'aria-current="page">Closed today<em>1</em>' in page
+
+
+def test_related_alerts_share_the_rule_or_an_entity_within_the_hospital_and_seven_days(
+    client: httpx.Client, store: Store
+) -> None:
+    same_rule = replace(VIP, group="other", entities={"host": {"name": "elsewhere"}}, title={"en": "Same rule"})
+    same_host = replace(STORIES[1], group="host", entities=VIP.entities, title={"en": "Same host"})
+    older = replace(VIP, group="older", minutes_ago=8 * 24 * 60, title={"en": "Older"})
+    foreign = replace(VIP, tenant="renai", title={"en": "Foreign"})
+    write(store, same_rule, same_host, older, foreign)
+    sign_in(client, "lin")
+    page = client.get(f"/alerts/{VIP.id}/tab/related").text
+    groups = {
+        re.sub(r"<[^>]+>", "", head).strip(): re.findall(r">([^<]+)</a>", rows)
+        for head, rows in re.findall(r"<h2>(.*?)</h2>\s*<table.*?>(.*?)</table>", page, re.DOTALL)
+    }
+    assert groups["Same rule 1"] == ["Same rule"]
+    assert groups["host office-7 1"] == ["Same host"]
+    assert "Older" not in page
+    assert "Foreign" not in page
+
+
+def test_a_row_shows_the_beginning_of_a_token_and_nothing_for_an_empty_entity(
+    client: httpx.Client, store: Store
+) -> None:
+    entities = {"user": {"id": "st_4f2a91c07788"}, "host": {"name": ""}}
+    write(store, replace(STORIES[1], group="tokens", entities=entities))
+    sign_in(client, "lin")
+    page = client.get("/?q=卷影").text
+    assert ">st_4f2a91</td>" in page
+    assert "st_4f2a91c07788" in page
+    assert "</i> </a>" not in page
+
+
+def test_the_rules_known_false_positives_are_on_its_tab(client: httpx.Client) -> None:
+    sign_in(client, "lin")
+    assert "<li>A second opinion that was asked for.</li>" in client.get(f"/alerts/{VIP.id}/tab/rule").text
 
 
 def test_a_conflict_is_explained_with_a_way_to_reload(client: httpx.Client) -> None:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboards import workflow
+from dashboards import audit, workflow
 from tests.dashboards.site import VIP, document
 from wardwatch.alert import Verdict
-from wardwatch.errors import Conflict, Forbidden, NotFound, RecordError
+from wardwatch.errors import Conflict, Forbidden, NotFound, RecordError, StoreUnavailable
 from wardwatch.store import AlertWrite, Find, Store
 
 if TYPE_CHECKING:
@@ -25,7 +25,18 @@ def state(store: Store, lin: Person) -> str:
 
 
 def fields(store: Store, lin: Person) -> dict[str, object]:
-    return workflow.workflow_of(workflow.read(store, lin, VIP.id).doc)
+    """Return the workflow but for the name of its last change."""
+    found = workflow.workflow_of(workflow.read(store, lin, VIP.id).doc)
+    return {name: value for name, value in found.items() if name != "change"}
+
+
+def history(store: Store, lin: Person) -> list[str]:
+    doc = workflow.read(store, lin, VIP.id).doc
+    return [entry["action"] for entry in audit.of_alert(store, VIP.id, workflow.last_change(doc))]
+
+
+def absent(*_: object, **__: object) -> None:
+    raise StoreUnavailable("connection reset")
 
 
 def count_further(store: Store, lin: Person) -> None:
@@ -43,6 +54,7 @@ def test_taking_closing_and_reopening_leave_one_audit_record_each(store: Store, 
     entries = [item.doc for item in store.documents("audit").find(Find(fields={"alert": VIP.id})).items]
     assert sorted(entry["action"] for entry in entries) == ["acknowledge", "close", "reopen"]
     assert {(entry["actor"], entry["tenant"]) for entry in entries} == {("lin", "zhongxin")}
+    assert history(store, lin) == ["reopen", "close", "acknowledge"]
 
 
 def test_undo_restores_exactly_what_was_before(store: Store, lin: Person) -> None:
@@ -75,6 +87,35 @@ def test_detection_counting_further_disturbs_neither_close_nor_undo(store: Store
     count_further(store, lin)
     workflow.undo(store, lin, VIP.id, done.audit_id)
     assert fields(store, lin) == {"status": "new"}
+
+
+def test_no_change_is_made_when_its_record_can_not_be_written(
+    store: Store, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state(store, lin)
+    with monkeypatch.context() as broken:
+        broken.setattr(audit, "record", absent)
+        with pytest.raises(StoreUnavailable):
+            workflow.close(store, lin, VIP.id, before, Verdict.DUPLICATE)
+    assert state(store, lin) == before
+
+
+def test_a_change_that_was_recorded_but_never_made_is_neither_shown_nor_undoable(
+    store: Store, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow.acknowledge(store, lin, VIP.id, state(store, lin))
+    taken = state(store, lin)
+    with monkeypatch.context() as dying:
+        dying.setattr(store.alerts, "workflow", absent)
+        with pytest.raises(StoreUnavailable):
+            workflow.close(store, lin, VIP.id, taken, Verdict.DUPLICATE)
+    [meant] = store.documents("audit").find(Find(fields={"alert": VIP.id, "action": "close"})).items
+    assert history(store, lin) == ["acknowledge"]
+    with pytest.raises(Conflict):
+        workflow.undo(store, lin, VIP.id, meant.doc["id"])
+    assert state(store, lin) == taken
+    workflow.close(store, lin, VIP.id, taken, Verdict.BENIGN_POSITIVE)
+    assert history(store, lin) == ["close", "acknowledge"]
 
 
 @pytest.mark.parametrize("note", ["", "   ", "x" * 2001])

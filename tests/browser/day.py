@@ -1,0 +1,61 @@
+"""A provider's day in two hospitals, for pictures: what the alerts of the hospital pack look like in a queue."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tests.dashboards.site import STORIES, Story, write
+from wardwatch.alert import Severity
+from wardwatch.event import rfc3339
+from wardwatch.store import Scope, Store
+
+SCOPE = Scope("pictures")
+
+
+def story(rule: str, en: str, zh: str, priority: int, **more: object) -> Story:
+    """Return an alert whose sentence nobody opens."""
+    severity = Severity.HIGH if priority >= 60 else Severity.MEDIUM if priority >= 40 else Severity.LOW
+    words = {"en": en, "zh": zh}
+    return Story(rule, words, words, priority=priority, severity=severity, **more)  # type: ignore[arg-type]
+
+
+DAY = [
+    *STORIES,
+    story("dicom_mass_retrieval", "Mass retrieval of DICOM images", "DICOM 影像批量外取", 83,
+          entities={"source": {"ip": "10.3.9.7"}, "destination": {"ip": "10.3.6.77"}}, count=3, minutes_ago=26),
+    story("firewall_medical_device_to_internet", "Medical device talks to the Internet", "医疗设备访问互联网", 68,
+          entities={"source": {"ip": "10.3.8.31"}}, count=12, technique="T1071", minutes_ago=41),
+    story("windows_defender_disabled", "Microsoft Defender real-time protection is off", "Defender 实时防护被关闭", 66,
+          entities={"host": {"name": "his-db-02"}}, count=1, technique="T1562.001", minutes_ago=23),
+    story("dicom_emergency_override", "Emergency override (break glass) started", "启动紧急越权访问", 58,
+          entities={"user": {"id": "st_a07e"}}, tenant="renai", count=2, technique="T1078", minutes_ago=75),
+    story("hl7_unknown_sender", "HL7 message from an unknown machine", "未登记设备发送 HL7 消息", 52,
+          entities={"source": {"ip": "10.7.2.19"}}, tenant="renai", count=38, technique="T1557", minutes_ago=96),
+    story("silent_source", "Source has gone silent: PACS audit", "日志静默：PACS 审计", 47,
+          entities={"host": {"name": "pacs1"}}, count=1, technique="T1562", minutes_ago=31),
+    story("mysql_export", "Database content exported", "数据库内容导出", 44,
+          entities={"user": {"id": "st_77d0"}, "host": {"name": "his-db-02"}}, technique="T1005", minutes_ago=140),
+    story("dicom_association_rejected", "DICOM association or node refused", "DICOM 关联或节点被拒绝", 35,
+          entities={"source": {"ip": "10.7.4.12"}}, tenant="renai", count=9, technique="T1046", minutes_ago=210),
+    story("linux_sudo_denied", "sudo used by an account that is not in sudoers", "无权账号使用 sudo", 31,
+          entities={"user": {"name": "ops"}, "host": {"name": "his-app"}}, count=2, technique="T1548", minutes_ago=260),
+]  # fmt: skip
+_TAKEN = ("windows_defender_disabled", "dicom_emergency_override")
+_CLOSED = ("linux_sudo_denied",)
+
+
+def fill(store: Store) -> None:
+    """Write the day over a seeded store, partly worked."""
+    write(store, *DAY[len(STORIES):])  # fmt: skip
+    now = rfc3339(datetime.now(UTC))
+    for told in DAY:
+        if told.rule in _TAKEN:
+            _work(store, told.id, {"status": "acknowledged", "assignee": "lin", "ack_at": now})
+        elif told.rule in _CLOSED:
+            verdict = {"status": "closed", "verdict": "benign_positive", "assignee": "lin", "closed_at": now}
+            _work(store, told.id, verdict)
+
+
+def _work(store: Store, alert: str, changes: dict[str, str]) -> None:
+    version = store.alerts.get(SCOPE, [alert])[alert].version
+    store.alerts.workflow(SCOPE, alert, changes, version=version)

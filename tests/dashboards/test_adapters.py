@@ -1,0 +1,126 @@
+"""The console over each pair of adapters; every test has a hospital of its own, so shared servers need no cleaning."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import httpx
+import orjson
+import pytest
+
+from dashboards.auth.people import People, Role, new_person
+from dashboards.feed import follow
+from tests.dashboards.site import PASSWORD, STORIES, Story, console_over, sign_in, visiting, write
+from tests.wardwatch.store.samples import settle
+from wardwatch import topics
+from wardwatch.bus import Bus, open_bus
+from wardwatch.stage import Runtime
+from wardwatch.store import Store, open_store
+from wardwatch.testing.ports import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from dashboards.console import Console
+
+REAL = pytest.param("real", marks=[pytest.mark.elasticsearch, pytest.mark.kafka])
+
+
+@dataclass
+class Ward:
+    """One hospital, its alerts, and an analyst of its name who is signed in."""
+
+    tenant: str
+    store: Store
+    bus: Bus
+    console: Console
+    client: httpx.Client
+    stories: list[Story]
+
+    def rows(self, query: str) -> list[str]:
+        """Return the ids of the alerts that the queue lists."""
+        return re.findall(r'<tr id="row-([^"]+)"', self.client.get(f"/{query}").text)
+
+    def change(self, action: str, alert: str, **body: str) -> httpx.Response:
+        """Send a change through the API."""
+        token = self.client.get("/api/v1/me").json()["csrf"]
+        return self.client.post(f"/api/v1/alerts/{alert}/{action}", json=body, headers={"X-CSRF-Token": token})
+
+    def state(self, alert: str) -> str:
+        """Return what a change of the alert names."""
+        return str(self.client.get(f"/api/v1/alerts/{alert}").json()["state"])
+
+
+@pytest.fixture(params=["embedded", REAL])
+def ward(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ward]:
+    real = request.param == "real"
+    store = open_store(request.getfixturevalue("elasticsearch") if real else f"sqlite:///{tmp_path / 'store.sqlite'}")
+    bus = open_bus(request.getfixturevalue("kafka") if real else f"sqlite:///{tmp_path / 'bus.sqlite'}")
+    store.setup()
+    bus.ensure_topics(topics.shared())
+    tenant = f"t{uuid4().hex[:12]}"
+    stories = [replace(story, tenant=tenant) for story in STORIES]
+    write(store, *stories)
+    settle(store)
+    People(store).add(new_person(tenant, PASSWORD, Role.ANALYST, [tenant]))
+    console = console_over(store)
+    with visiting(console) as client:
+        sign_in(client, tenant)
+        yield Ward(tenant, store, bus, console, client, stories)
+    store.close()
+    bus.close()
+
+
+def test_the_queue_sorts_filters_searches_and_counts(ward: Ward) -> None:
+    ids = [story.id for story in sorted(ward.stories, key=lambda story: -story.priority)]
+    assert ward.rows("") == ids
+    assert ward.rows("?severity=critical") == ids[:2]
+    assert ward.rows("?rule=mysql_tongfang") == [ids[2]]
+    assert ward.rows("?q=卷影") == [ids[1]]
+    assert ward.client.get("/api/v1/alerts/counts").json() == {"critical": 2, "high": 1, "medium": 1, "low": 0}
+    assert "st_9f2a" in ward.client.get(f"/alerts/{ids[0]}/tab/evidence").text
+
+
+def test_an_alert_is_taken_closed_and_undone_and_a_late_decision_is_a_conflict(ward: Ward) -> None:
+    alert = ward.stories[0].id
+    old = ward.state(alert)
+    assert ward.change("acknowledge", alert, state=old).status_code == 200
+    assert ward.rows("?assignee=me") == [alert]
+    closed = ward.change("close", alert, state=ward.state(alert), verdict="duplicate")
+    assert ward.rows("?status=closed&closed=today&sort=newest") == [alert]
+    assert alert not in ward.rows("")
+    assert ward.change("close", alert, state=old, verdict="benign_positive").status_code == 409
+    assert ward.change("undo", alert, audit_id=closed.json()["audit_id"]).status_code == 200
+    assert ward.rows("?assignee=me") == [alert]
+    history = ward.client.get(f"/alerts/{alert}/tab/history").text
+    assert re.findall(r"</b> ([^<]+)</p>", history) == ["took the last change back", "closed it", "took it"]
+
+
+def test_an_announcement_on_the_bus_reaches_the_open_page(ward: Ward) -> None:
+    runtime = Runtime("console")
+    reading = threading.Thread(target=follow, args=(ward.bus, ward.console.feed, runtime))
+    reading.start()
+    wait_until(lambda: "bus" in runtime.health()["parts"], what="bus")
+    try:
+        with ward.client.stream("GET", "/api/v1/stream") as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == "event: ready"
+            announce(ward)
+            data = next(line.removeprefix("data: ") for line in lines if line.startswith("data: {"))
+            assert orjson.loads(data)["id"] == ward.stories[0].id
+    finally:
+        runtime.stopping.set()
+        reading.join()
+
+
+def announce(ward: Ward) -> None:
+    producer = ward.bus.producer()
+    record = {"id": ward.stories[0].id, "tenant": ward.tenant, "kind": "created"}
+    producer.send(topics.ALERTS.name, orjson.dumps(record), key=ward.stories[0].id)
+    producer.flush()
+    producer.close()
