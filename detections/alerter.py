@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
 
-import orjson
 import prometheus_client
 
 from detections import matches
 from detections.fold import Alerting, Arrival, fold, identifier
 from detections.tenants import Tenants
 from wardwatch import topics
-from wardwatch.alert import AlertDocument
+from wardwatch.alert import AlertDocument, news
 from wardwatch.bus import Producer, Record, open_bus
 from wardwatch.errors import RecordError, RejectedByStore, StoreUnavailable
 from wardwatch.settings import AlerterSettings, Settings
@@ -96,18 +96,9 @@ class Alerter:
         settings = self.settings
         return Alerting(settings.window_s, settings.console_url, self.tenants.name(tenant), self.now())
 
-    def _announce(self, doc: AlertDocument, kind: str) -> None:
-        own, event, tenant = doc["wardwatch"]["alert"], doc["event"], doc["organization"]["id"]
-        news: Mapping[str, object] = {
-            "id": event["id"],
-            "tenant": tenant,
-            "severity": own["severity"],
-            "priority": own["priority"],
-            "title": own["title"],
-            "created": event["created"],
-            "kind": kind,
-        }
-        self.producer.send(topics.ALERTS.name, orjson.dumps(news), key=event["id"], headers={"tenant": tenant})
+    def _announce(self, doc: AlertDocument, kind: Literal["created", "updated"]) -> None:
+        tenant = doc["organization"]["id"]
+        self.producer.send(topics.ALERTS.name, news(doc, kind), key=doc["event"]["id"], headers={"tenant": tenant})
         ALERTS.labels(tenant, kind).inc()
 
 

@@ -15,7 +15,7 @@ import structlog
 
 from detections import attack, priority
 from detections.matches import MatchRecord
-from wardwatch.alert import SCHEMA_VERSION, AlertDocument, alert_id
+from wardwatch.alert import SCHEMA_VERSION, AlertDocument, alert_id, priority_level
 from wardwatch.event import ECS_VERSION, Document, event_id, parse_time, rfc3339
 
 log = structlog.get_logger()
@@ -137,7 +137,7 @@ def _with(doc: AlertDocument, arrival: Arrival, alerting: Alerting) -> AlertDocu
         "cursor": _cursor(own["cursor"], arrival),
         "asset_criticality": max(own["asset_criticality"], priority.asset_criticality(match.fields), key=_weight),
         "priority": priority.total(reasons),
-        "priority_level": priority.level(priority.total(reasons)),
+        "priority_level": priority_level(priority.total(reasons)),
         "priority_reasons": reasons,
     }
     return {

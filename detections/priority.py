@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from wardwatch.alert import Severity
+from wardwatch.alert import PRIORITY_LEVELS, Severity
 from wardwatch.event import Document
 
 WEIGHTS = {"severity": 35, "criticality": 25, "data": 15, "exposure": 10, "confidence": 10, "spread": 5}
 CRITICALITY = {"life_support": 1.0, "his_core": 0.9, "therapy": 0.8, "diagnostic": 0.6, "office": 0.2}
 SIDES = ("source", "destination", "host")
-P2 = 60
 
 _SEVERITY = {"informational": 0.1, "low": 0.25, "medium": 0.5, "high": 0.75, "critical": 1.0}
 _CONFIDENCE = {"stable": 1.0, "test": 0.7, "experimental": 0.4}
@@ -47,7 +46,7 @@ def spread(hosts: int) -> float:
 def reasons(values: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return each term with its value and points; their sum is the priority."""
     points = {term: round(weight * values.get(term, 0.0), 2) for term, weight in WEIGHTS.items()}
-    missing = round(P2 - sum(points.values()), 2)
+    missing = round(PRIORITY_LEVELS["P2"] - sum(points.values()), 2)
     points["floor"] = max(missing, 0.0) if values.get("floor") else 0.0
     return [{"term": term, "value": values.get(term, 0.0), "points": each} for term, each in points.items()]
 
@@ -55,11 +54,6 @@ def reasons(values: Mapping[str, float]) -> list[dict[str, Any]]:
 def total(found: Iterable[Mapping[str, Any]]) -> int:
     """Return the priority of the terms."""
     return round(sum(float(each["points"]) for each in found))
-
-
-def level(priority: int) -> str:
-    """Return P1 (80 and more), P2 (60), P3 (40) or P4."""
-    return next((name for name, least in (("P1", 80), ("P2", P2), ("P3", 40)) if priority >= least), "P4")
 
 
 def _is_public(address: object) -> bool:

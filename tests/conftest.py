@@ -2,4 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
 pytest_plugins = ["wardwatch.testing.kafka_fixture", "wardwatch.testing.elasticsearch_fixture"]
+
+
+@pytest.fixture(autouse=True)
+def fresh_log() -> Iterator[None]:
+    """Undo what a test configured: its standard error is closed behind it."""
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()

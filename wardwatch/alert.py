@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+import orjson
 
 from wardwatch.errors import NotFound
 from wardwatch.event import ECS_VERSION
@@ -21,6 +23,8 @@ AlertDocument = dict[str, Any]
 """A nested ECS document, as Elastic's own alerts are."""
 
 SCHEMA_VERSION: Final = 1
+PRIORITY_LEVELS: Final = {"P1": 80, "P2": 60, "P3": 40}
+"""Least priority of each level; below is P4."""
 
 
 class Severity(StrEnum):
@@ -151,9 +155,25 @@ def machine_alert(found: Finding, *, created: str, recovered_at: str | None = No
     }
 
 
+def news(doc: AlertDocument, kind: Literal["created", "updated"]) -> bytes:
+    """Return the record by which ``alerts`` tells consoles of an alert that was written, keyed by the alert's id."""
+    own, event = doc["wardwatch"]["alert"], doc["event"]
+    return orjson.dumps(
+        {
+            "id": event["id"],
+            "tenant": doc["organization"]["id"],
+            "severity": own["severity"],
+            "priority": own["priority"],
+            "title": own["title"],
+            "created": event["created"],
+            "kind": kind,
+        }
+    )
+
+
 def priority_level(priority: int) -> str:
     """Return P1 (80 and more), P2 (60), P3 (40) or P4."""
-    return next((name for name, least in (("P1", 80), ("P2", 60), ("P3", 40)) if priority >= least), "P4")
+    return next((name for name, least in PRIORITY_LEVELS.items() if priority >= least), "P4")
 
 
 def parse_alert_id(identifier: str) -> tuple[str, str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import Literal
 
-import orjson
 import structlog
 
 from enrich.jobs.silence import Silence, Watch, read
 from wardwatch import topics
-from wardwatch.alert import AlertDocument, Finding, Severity, alert_id, machine_alert
+from wardwatch.alert import AlertDocument, Finding, Severity, alert_id, machine_alert, news
 from wardwatch.bus import Bus, Consumer, Producer
 from wardwatch.errors import RecordError
 from wardwatch.event import rfc3339
@@ -107,19 +107,10 @@ class SilentSource:
             recovered_at=rfc3339(silence.recovered) if silence.recovered else None,
         )
 
-    def _announce(self, doc: AlertDocument, kind: str) -> None:
-        own, event, tenant = doc["wardwatch"]["alert"], doc["event"], doc["organization"]["id"]
-        news = {
-            "id": event["id"],
-            "tenant": tenant,
-            "severity": own["severity"],
-            "priority": own["priority"],
-            "title": own["title"],
-            "created": event["created"],
-            "kind": kind,
-        }
+    def _announce(self, doc: AlertDocument, kind: Literal["created", "updated"]) -> None:
+        identifier, tenant = doc["event"]["id"], doc["organization"]["id"]
         assert self._producer is not None  # noqa: S101 opened by the call
-        self._producer.send(topics.ALERTS.name, orjson.dumps(news), key=event["id"], headers={"tenant": tenant})
+        self._producer.send(topics.ALERTS.name, news(doc, kind), key=identifier, headers={"tenant": tenant})
         self._producer.flush()
 
 

@@ -12,12 +12,10 @@ import pytest
 
 from tests.faults.test_kill import outcome
 from wardwatch.demo.once import Report, once, yesterday
-from wardwatch.errors import SettingsError
 from wardwatch.settings import Settings
 from wardwatch.supervisor import Supervisor
 from wardwatch.testing.elasticsearch import ElasticsearchServer
 from wardwatch.testing.kafka import KafkaServer
-from wardwatch.testing.kafka_fixture import no_kafka
 
 AWAY_S = 6.0
 
@@ -43,14 +41,10 @@ class Outage:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[tuple[KafkaServer, ElasticsearchServer]]:
-    """Servers of this test's own: the session's are shared with others."""
-    try:
-        kafka, elasticsearch = KafkaServer(), ElasticsearchServer()
-    except SettingsError as error:
-        no_kafka(error)
-    with kafka, elasticsearch:
-        yield kafka, elasticsearch
+def servers(kafka: str, elasticsearch: str) -> Iterator[tuple[KafkaServer, ElasticsearchServer]]:
+    """Servers of this test's own, which it may kill; where the session has none, neither has this test."""
+    with KafkaServer() as own_kafka, ElasticsearchServer() as own_elasticsearch:
+        yield own_kafka, own_elasticsearch
 
 
 @pytest.mark.kafka

@@ -51,14 +51,16 @@ def test_doctor_names_a_broker_and_a_store_that_do_not_answer(tmp_path: Path) ->
     nowhere = free_port()
     done = wardwatch(
         "doctor",
+        "--json",
         WARDWATCH_DATA_DIR=str(tmp_path),
         WARDWATCH_BUS=f"kafka://127.0.0.1:{nowhere}",
         WARDWATCH_STORE=f"http://elastic:hush-hush@127.0.0.1:{nowhere}",
         WARDWATCH_HEALTH_PORT=str(free_port()),
     )
     assert done.returncode == 1
-    assert "is the broker up" in done.stdout or "the broker up?" in done.stdout
-    assert "WARDWATCH_STORE" in done.stdout
+    messages = {check["part"]: check["message"] for check in json.loads(done.stdout)}
+    assert "is WARDWATCH_BUS right and the broker up?" in messages["bus"]
+    assert "is WARDWATCH_STORE right and the server up?" in messages["store"]
     assert "hush-hush" not in done.stdout + done.stderr
 
 
