@@ -64,6 +64,7 @@ class HttpListener:
     def start(self) -> None:
         """Bind and serve; raises SettingsError."""
         self._socket = bind(self._sources[0].settings.listen, self._sources[0].name, socket.SOCK_STREAM)
+        self._socket.listen(CONNECTIONS)  # not only when the server's thread has begun
         self.address = address_of(self._socket)
         routes = [Route(source.settings.path, self._endpoint(source), methods=["POST"]) for source in self._sources]
         config = uvicorn.Config(

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
+from ingest.parsers.charset import text
 from wardwatch.errors import ParseError
 
 MAX_DEPTH = 32
@@ -40,7 +41,7 @@ def read_xml(data: bytes, charset: str) -> ElementTree.Element:
     """Return the root; ``charset`` is the site's. Raises ParseError for a DTD, broken XML or one beyond the limits."""
     parser = DefusedXMLParser(target=_Tree(), forbid_dtd=True)
     try:
-        parser.feed(_text(data, charset))
+        parser.feed(text(data, _declared(data), "utf-8", charset))
         root: ElementTree.Element = parser.close()
     except DefusedXmlException:
         raise ParseError("XML with a DTD or entities is refused", step="dicom_audit") from None
@@ -50,13 +51,6 @@ def read_xml(data: bytes, charset: str) -> ElementTree.Element:
     return root
 
 
-def _text(data: bytes, charset: str) -> str:
-    """Return the text by its declaration, else UTF-8, else the site's set; what none can read is replaced."""
+def _declared(data: bytes) -> str:
     found = _DECLARED.match(data)
-    declared = found[1].decode("ascii") if found else "utf-8"
-    for name in (_GB.sub("gb18030", declared), "utf-8", charset):
-        try:
-            return data.decode(name)
-        except (UnicodeError, LookupError):
-            continue
-    return data.decode("utf-8", "replace")
+    return _GB.sub("gb18030", found[1].decode("ascii")) if found else "utf-8"

@@ -5,11 +5,11 @@ from __future__ import annotations
 _CHINESE = "gb18030"  # holds GBK and GB 2312
 
 
-def text(data: bytes, charset: str) -> str:
-    """Return the text of a record: in the site's ``charset``, else UTF-8, else GBK, else with replacement marks."""
-    for name in dict.fromkeys((charset, "utf-8", _CHINESE)):
+def text(data: bytes, *charsets: str) -> str:
+    """Return a record's text: in the first of ``charsets``, UTF-8 and GBK that reads it, else with replacements."""
+    for name in dict.fromkeys((*charsets, "utf-8", _CHINESE)):
         try:
             return data.decode(name)
-        except UnicodeDecodeError:
+        except (UnicodeError, LookupError):
             continue
     return data.decode("utf-8", "replace")
