@@ -10,8 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from dashboards.i18n import known, word
 from dashboards.pages.render import render
 from dashboards.visitor import SignInNeeded, refused
+from dashboards.workflow import Overtaken
 from wardwatch.errors import Conflict, Forbidden, NotFound, RecordError, Unavailable, WardwatchError
 from wardwatch.text import safe_text
 
@@ -52,6 +54,10 @@ def _ours(request: Request, error: Exception) -> Response:
         if status == 403:
             refused(request, reason)
         reason = reason if _is_api(request) else ""  # the page says it in the visitor's language
+    elif isinstance(error, Overtaken) and not _is_api(request):
+        lang = request.state.visitor.lang
+        status_word = known(lang, f"status.{error.status}", error.status)
+        reason = word(lang, "problem.now", status=status_word, assignee=error.assignee or "—")
     elif status >= 500:
         log.error("page_failed", path=request.url.path, reason=str(error))
         reason = ""

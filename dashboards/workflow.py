@@ -36,6 +36,15 @@ class Done:
     audit_id: str
 
 
+class Overtaken(Conflict):
+    """Somebody changed the alert first: it is ``status`` now and ``assignee`` has it."""
+
+    def __init__(self, workflow: Mapping[str, Any], *, step: str, record: str = "") -> None:
+        self.status, self.assignee = str(workflow["status"]), str(workflow.get("assignee") or "")
+        reason = f"it is {self.status} now, assigned to {self.assignee or 'nobody'}"
+        super().__init__(reason, step=step, record=record)
+
+
 def workflow_of(doc: AlertDocument) -> dict[str, Any]:
     """Return the fields that people own."""
     return {name: value for name, value in doc["wardwatch"]["alert"].items() if name in WORKFLOW and value is not None}
@@ -63,7 +72,7 @@ def acknowledge(store: Store, person: Person, alert: str, state: str) -> Done:
     """Take an open alert; raises Forbidden, NotFound, Conflict."""
 
     def take(before: Mapping[str, Any]) -> dict[str, Any]:
-        _demand(before, Status(before["status"]) in OPEN, "closed")
+        _demand(before, Status(before["status"]) in OPEN)
         return {
             "status": Status.ACKNOWLEDGED.value,
             "assignee": person.name,
@@ -82,7 +91,7 @@ def close(store: Store, person: Person, alert: str, state: str, verdict: Verdict
         raise RecordError(f"a note has at most {NOTE_CHARACTERS} characters", step="close", record=alert)
 
     def finish(before: Mapping[str, Any]) -> dict[str, Any]:
-        _demand(before, Status(before["status"]) in OPEN, "closed")
+        _demand(before, Status(before["status"]) in OPEN)
         return {
             "status": Status.CLOSED.value,
             "verdict": verdict.value,
@@ -99,7 +108,7 @@ def reopen(store: Store, person: Person, alert: str, state: str) -> Done:
     """Open a closed alert again; raises Forbidden, NotFound, Conflict."""
 
     def again(before: Mapping[str, Any]) -> dict[str, Any]:
-        _demand(before, Status(before["status"]) not in OPEN, "open")
+        _demand(before, Status(before["status"]) not in OPEN)
         status = Status.ACKNOWLEDGED if before.get("assignee") else Status.NEW
         return {"status": status.value, "verdict": None, "reason": None, "closed_at": None}
 
@@ -113,7 +122,7 @@ def undo(store: Store, person: Person, alert: str, audit_id: str) -> Done:
         raise NotFound("no such change of yours", step="undo", record=alert)
     found = read(store, person, alert).doc
     if last_change(found) != audit_id:
-        raise Conflict(_who(workflow_of(found)), step="undo", record=alert)
+        raise Overtaken(workflow_of(found), step="undo", record=alert)
     before: dict[str, Any] = orjson.loads(entry["before"])
     restore = {name: before.get(name) for name in WORKFLOW}
     return _change(store, person, alert, "undo", state_of(found), lambda _: restore)
@@ -126,7 +135,7 @@ def _change(store: Store, person: Person, alert: str, action: str, state: str, c
     for _ in range(_TRIES):
         found = read(store, person, alert)
         if state_of(found.doc) != state:
-            raise Conflict(_who(workflow_of(found.doc)), step=action, record=alert)
+            raise Overtaken(workflow_of(found.doc), step=action, record=alert)
         if not meant:
             changes = change(workflow_of(found.doc))
             meant = _record(store, person, alert, action, found.doc, changes)
@@ -154,13 +163,9 @@ def _record(
     )
 
 
-def _demand(workflow: Mapping[str, Any], fits: bool, already: str) -> None:
+def _demand(workflow: Mapping[str, Any], fits: bool) -> None:
     if not fits:
-        raise Conflict(f"the alert is {already} already; {_who(workflow)}", step="workflow")
-
-
-def _who(workflow: Mapping[str, Any]) -> str:
-    return f"it is {workflow.get('status')} now, assigned to {workflow.get('assignee') or 'nobody'}"
+        raise Overtaken(workflow, step="workflow")
 
 
 def _now() -> str:

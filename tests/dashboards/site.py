@@ -134,6 +134,12 @@ def reasons(priority: int) -> list[dict[str, Any]]:
     return [{"term": term, "value": min(1.0, worth / 20), "points": worth} for term, worth in points.items()]
 
 
+def related(entities: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the addresses and accounts of the entities, as the alerter gathers them."""
+    addresses = [entities[side]["ip"] for side in ("source", "destination") if side in entities]
+    return {"ip": addresses, "user": list(entities.get("user", {}).values())}
+
+
 def document(story: Story) -> AlertDocument:
     """Return detection's document of the alert."""
     at = rfc3339(story.start)
@@ -150,7 +156,7 @@ def document(story: Story) -> AlertDocument:
         "rule": {"id": story.rule, "name": story.title["en"], "description": "What it finds.", "version": "1"},
         "threat": {"technique": {"id": [story.technique]}},
         "organization": {"id": story.tenant},
-        "related": {"ip": ["10.3.1.77"], "user": ["st_9f2a"]},
+        "related": related(story.entities),
         **story.entities,
         "wardwatch": {
             "alert": {

@@ -185,13 +185,16 @@ def test_the_rules_known_false_positives_are_on_its_tab(client: httpx.Client) ->
     assert "<li>A second opinion that was asked for.</li>" in client.get(f"/alerts/{VIP.id}/tab/rule").text
 
 
-def test_a_conflict_is_explained_with_a_way_to_reload(client: httpx.Client) -> None:
+@pytest.mark.parametrize(("lang", "now"), [("en", "Now: new, owner: —"), ("zh", "现在：新，负责：—")])
+def test_a_conflict_is_explained_with_a_way_to_reload(lang: str, now: str, client: httpx.Client) -> None:
     sign_in(client, "lin")
+    client.cookies.set("wardwatch_lang", lang)
     page = client.get(f"/alerts/{VIP.id}").text
     data = {"csrf": form_token(page), "state": "older", "verdict": "duplicate"}
     answer = client.post(f"/alerts/{VIP.id}/close", data=data)
     assert answer.status_code == 409
-    assert "Nothing was overwritten" in answer.text
+    assert catalogue(lang)["problem.hint_409"] in answer.text
+    assert f">{now}<" in answer.text
     assert "data-reload" in answer.text
 
 
