@@ -6,6 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("wardwatch", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("wardwatch")  # a busy machine is no failure
 
 pytest_plugins = ["wardwatch.testing.kafka_fixture", "wardwatch.testing.elasticsearch_fixture"]
 

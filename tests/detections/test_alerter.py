@@ -308,7 +308,7 @@ def test_every_stored_alert_is_announced_for_the_console(store: Store, ruleset: 
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_chunking_redelivery_and_restart_gives_the_same_alerts(ruleset: Ruleset, data: st.DataObject) -> None:
     numbers = data.draw(st.lists(st.integers(0, 15), min_size=1, max_size=25))

@@ -82,7 +82,7 @@ CONDITIONS = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(a=SELECTIONS, b=SELECTIONS, condition=CONDITIONS, docs=st.lists(DOCUMENTS, min_size=1, max_size=5))
 def test_invented_rules_are_answered_as_the_oracle_answers(
     tmp_path_factory: pytest.TempPathFactory, a: Any, b: Any, condition: Any, docs: list[dict[str, Any]]

@@ -93,7 +93,7 @@ class SpoolModel(RuleBasedStateMachine):
 
 
 TestSpoolModel = SpoolModel.TestCase
-TestSpoolModel.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestSpoolModel.settings = settings(max_examples=25, stateful_step_count=25)
 
 
 def test_a_last_record_cut_or_flipped_at_any_byte_is_gone_and_the_ones_before_are_whole(tmp_path: Path) -> None:
