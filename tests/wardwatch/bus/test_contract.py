@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
@@ -43,13 +44,26 @@ def _values(records: Sequence[Record]) -> list[bytes]:
 
 
 def _share(consumers: Sequence[Consumer], partitions: int) -> None:
-    def settled() -> bool:
-        for consumer in consumers:
+    """Let each member poll in a thread of its own, as in a process, until each has a share."""
+    done = threading.Event()
+
+    def member(consumer: Consumer) -> None:
+        while not done.is_set():
             consumer.poll(timeout_s=0.1)
+
+    def settled() -> bool:
         held = [consumer.assignment() for consumer in consumers]
         return all(held) and sum(map(len, held)) == len(set().union(*held)) == partitions
 
-    wait_until(settled, what="each member has a share")
+    threads = [threading.Thread(target=member, args=(consumer,)) for consumer in consumers]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(settled, timeout_s=60, what="each member has a share")
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_records_of_one_key_keep_their_order_and_their_partition(bus: Bus, name: str, collect: Collect) -> None:

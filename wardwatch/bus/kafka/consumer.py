@@ -23,6 +23,7 @@ from wardwatch.errors import BusUnavailable
 
 log = structlog.get_logger()
 
+_JOIN_S = 4.0
 _LOST = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 
 
@@ -91,6 +92,11 @@ class KafkaGroupConsumer(Connection):
             # a new client starts at what is committed, whenever the broker is back
             log.warning("rewound_by_reconnecting", group=self._group, reason=str(error))
             self._forget()
+
+    def _fetch(self, max_records: int, timeout_s: float) -> Batches:
+        # kafka-python forgets a join that ends between two polls, and begins another: stay in the poll meanwhile
+        joining = self._client._coordinator.need_rejoin()
+        return super()._fetch(max_records, max(timeout_s, _JOIN_S) if joining else timeout_s)
 
     def _subscribe(self) -> None:
         self._announced = set()
