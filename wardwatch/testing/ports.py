@@ -9,17 +9,15 @@ from collections.abc import Callable
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return one TCP port of loopback, as ``free_block`` does."""
+    return free_block(1)
 
 
 def free_block(count: int) -> int:
     """Return the first of ``count`` consecutive TCP ports that are free now.
 
-    They lie below the range from which Linux takes the ports of outgoing connections (ip_local_port_range), so that
-    nothing else takes one meanwhile.
+    They lie below the range from which Linux takes the ports of outgoing connections (ip_local_port_range): else such
+    a connection takes one before its server has started, or started again, and a client may even meet itself.
     """
     while True:
         first = random.randrange(20_000, 32_000 - count)  # noqa: S311 a port, not a secret
