@@ -146,21 +146,19 @@ class Tables:
         self._versions[table] = self._versions.get(table, 0) + 1
 
 
-def load_csv(tables: Tables, table: str, tenant: str, path: Path) -> int:
-    """Write the rows of a CSV file (RFC 4180, UTF-8, a header with the key column ``id``); return how many.
+def read_csv(path: Path) -> dict[str, Document]:
+    """Return by key the rows of a CSV file (RFC 4180, UTF-8, a header with the key column ``id``).
 
     Empty cells are left out; ``true`` and ``false`` become booleans, all else stays text. Raises SettingsError naming
-    the line, before anything is written.
+    the line.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = _parse_csv(csv.DictReader(file, strict=True), path)
+            return _parse_csv(csv.DictReader(file, strict=True), path)
     except OSError as error:
         raise SettingsError(f"{path} can't be read: {error.strerror}", step="tables") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"{path} is no UTF-8 CSV: {error}", step="tables") from None
-    tables.put_rows(table, tenant, rows)
-    return len(rows)
 
 
 def _parse_csv(lines: csv.DictReader[str], path: Path) -> dict[str, Document]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from wardwatch.errors import SettingsError
+from wardwatch.event import Document
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -100,8 +101,15 @@ class Asset(BaseModel):
         return any(where in place if isinstance(place, Network) else where == place for place in self.ips)
 
 
-def load_assets(path: Path) -> list[Asset]:
-    """Read an inventory in CSV (UTF-8 with or without BOM, else GB 18030); raises SettingsError."""
+def read_rows(path: Path) -> dict[str, Document]:
+    """Return the rows of the table ``assets`` in an inventory in CSV, checked; raises SettingsError."""
+    return {
+        asset.id: asset.model_dump(mode="json", by_alias=True, exclude_defaults=True) for asset in read_assets(path)
+    }
+
+
+def read_assets(path: Path) -> list[Asset]:
+    """Return the assets of an inventory in CSV (UTF-8 with or without BOM, else GB 18030); raises SettingsError."""
     try:
         data = path.read_bytes()
     except OSError as error:

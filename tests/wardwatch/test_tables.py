@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from wardwatch.bus import Bus, open_bus
 from wardwatch.cli.tables import tables as commands
 from wardwatch.errors import NotFound, SettingsError
-from wardwatch.tables import Tables, load_csv
+from wardwatch.tables import Tables, read_csv
 from wardwatch.testing.ports import wait_until
 from wardwatch.topics import TABLES
 
@@ -80,13 +81,13 @@ def test_names_that_do_not_fit_a_key_are_refused(tables: Tables, table: str, ten
         tables.put(table, tenant, key, {})
 
 
-def test_a_csv_becomes_rows_by_id(tables: Tables, tmp_path: Path) -> None:
+def test_a_csv_becomes_rows_by_id(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text('\ufeffid,name,clinical\r\np1,"泵, 1",true\r\np2,,false\r\n', "utf-8")
-    assert load_csv(tables, "assets", "renai", file) == 2
-    tables.catch_up()
-    expected = {"p1": {"id": "p1", "name": "泵, 1", "clinical": True}, "p2": {"id": "p2", "clinical": False}}
-    assert tables.rows("assets", "renai") == expected
+    assert read_csv(file) == {
+        "p1": {"id": "p1", "name": "泵, 1", "clinical": True},
+        "p2": {"id": "p2", "clinical": False},
+    }
 
 
 @pytest.mark.parametrize(
@@ -101,14 +102,26 @@ def test_a_csv_becomes_rows_by_id(tables: Tables, tmp_path: Path) -> None:
         (b'id\n"a\n', "no UTF-8 CSV"),
     ],
 )
-def test_a_wrong_csv_is_refused_before_anything_is_written(
-    bus: Bus, tables: Tables, tmp_path: Path, content: bytes, reason: str
-) -> None:
+def test_a_wrong_csv_is_refused_by_its_line(tmp_path: Path, content: bytes, reason: str) -> None:
     file = tmp_path / "a.csv"
     file.write_bytes(content)
     with pytest.raises(SettingsError, match=reason):
-        load_csv(tables, "assets", "renai", file)
-    assert bus.end_offsets(TABLES.name) == {0: 0}
+        read_csv(file)
+
+
+def test_an_inventory_is_checked_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARDWATCH_DATA_DIR", str(tmp_path))
+    file = tmp_path / "assets.csv"
+    file.write_bytes("id,name,class,ips\nct-1,放射科,medical_device,10.3.9.21;10.3.9.22\n".encode("gb18030"))
+    run = CliRunner().invoke
+    assert "1 rows written" in run(commands, ["load", "assets", str(file), "--tenant", "renai"]).output
+    row = json.loads(run(commands, ["get", "assets", "ct-1", "--tenant", "renai"]).output)
+    assert row == {"id": "ct-1", "name": "放射科", "class": "medical_device", "ips": ["10.3.9.21", "10.3.9.22"]}
+    file.write_text("id,ips\nct-1,10.3.9.21\nct-2,10.3.9.999\n", "utf-8")
+    refused = run(commands, ["load", "assets", str(file), "--tenant", "zhongxin"]).exception
+    assert isinstance(refused, SettingsError)
+    assert f"{file}:3" in str(refused)
+    assert isinstance(run(commands, ["get", "assets", "ct-1", "--tenant", "zhongxin"]).exception, NotFound)
 
 
 def test_the_commands_write_list_and_delete_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

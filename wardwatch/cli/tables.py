@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
@@ -17,7 +18,7 @@ from wardwatch.bus import open_bus
 from wardwatch.errors import NotFound
 from wardwatch.event import decode
 from wardwatch.settings import load as load_settings
-from wardwatch.tables import Tables, load_csv
+from wardwatch.tables import Tables, read_csv
 from wardwatch.text import safe_text
 from wardwatch.topics import TABLES
 
@@ -27,6 +28,9 @@ tables = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+READERS = {"assets": "enrich.lookups.inventory:read_rows"}
+"""Tables whose CSV has columns of its own → what reads it; other tables take any column."""
 
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Name of the table, such as assets.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="Key of the row.")]
@@ -74,6 +78,7 @@ def set_row(
     row = decode(value.encode("utf-8", "surrogateescape"))
     with _opened() as opened:
         opened.put(table, tenant, key, row)
+    typer.echo(f"{safe_text(key)} written to {table}")
 
 
 @tables.command("delete")
@@ -84,6 +89,7 @@ def delete_row(table: TableName, key: Key, tenant: Tenant = "") -> None:
     """
     with _opened() as opened:
         opened.delete(table, tenant, key)
+    typer.echo(f"{safe_text(key)} deleted from {table}")
 
 
 @tables.command("load")
@@ -92,11 +98,15 @@ def load_rows(
 ) -> None:
     """Write the rows of a CSV file with a header whose key column is named id.
 
+    Nothing is written when a line is wrong; the line is named.
+
     [bold]Example[/bold]: wardwatch tables load assets inventory.csv --tenant renai
     """
+    read = resolve_name(READERS[table]) if table in READERS else read_csv
+    rows = read(file)
     with _opened() as opened:
-        written = load_csv(opened, table, tenant, file)
-    typer.echo(f"{written} rows written to {table}")
+        opened.put_rows(table, tenant, rows)
+    typer.echo(f"{len(rows)} rows written to {table}")
 
 
 @contextmanager

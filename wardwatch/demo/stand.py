@@ -32,7 +32,7 @@ from wardwatch.settings import Settings
 from wardwatch.stage import STAGES, health_port
 from wardwatch.store import open_store
 from wardwatch.supervisor import Spec, Supervisor
-from wardwatch.tables import Tables, load_csv
+from wardwatch.tables import Tables, read_csv
 from wardwatch.testing.ports import free_block
 
 CONSOLE_PORT = 8480
@@ -147,7 +147,7 @@ class Stand:
             site.folder.mkdir(parents=True, exist_ok=True)
             inventory = site.folder / "assets.csv"
             inventory.write_text(hospital.inventory(), "utf-8")
-            load_csv(tables, "assets", hospital.tenant, inventory)
+            tables.put_rows("assets", hospital.tenant, read_csv(inventory))
         tables.close()
         store.close()
         bus.close()

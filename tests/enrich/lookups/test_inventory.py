@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.lookups.inventory import load_assets, mac, parse_csv
+from enrich.lookups.inventory import mac, parse_csv, read_assets
 from wardwatch.demo.hospital import HOSPITALS
 from wardwatch.errors import SettingsError
 
@@ -29,7 +29,7 @@ def test_a_row_becomes_an_asset_with_its_lists_apart() -> None:
 def test_a_spreadsheets_character_sets_are_read(charset: str, tmp_path: Path) -> None:
     file = tmp_path / "assets.csv"
     file.write_bytes((HEADER + PUMP).encode(charset))
-    assert load_assets(file)[0].name == "输液泵"
+    assert read_assets(file)[0].name == "输液泵"
 
 
 @pytest.mark.parametrize("written", ["00:1b:63:84:45:e6", "00-1B-63-84-45-E6", "001B.6384.45E6", " 001b638445e6 "])
@@ -64,7 +64,7 @@ def test_a_wrong_header_is_refused_with_the_columns_there_are(header: str) -> No
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"absent\.csv"):
-        load_assets(tmp_path / "absent.csv")
+        read_assets(tmp_path / "absent.csv")
 
 
 def test_the_simulated_hospitals_inventories_are_read_whole() -> None:

@@ -19,7 +19,7 @@ from wardwatch.demo.hospital import HOSPITALS
 from wardwatch.event import Event, rfc3339
 from wardwatch.store import AlertWrite, Outcome, open_store
 from wardwatch.store.elasticsearch.templates import templates
-from wardwatch.tables import Tables, load_csv
+from wardwatch.tables import Tables, read_csv
 
 (HOSPITAL,) = (hospital for hospital in HOSPITALS if hospital.attacked)
 
@@ -32,7 +32,7 @@ def tables(tmp_path: Path) -> Iterator[Rows]:
     inventory = tmp_path / "assets.csv"
     inventory.write_text(HOSPITAL.inventory(), "utf-8")
     tables = Tables(bus)
-    load_csv(tables, "assets", HOSPITAL.tenant, inventory)
+    tables.put_rows("assets", HOSPITAL.tenant, read_csv(inventory))
     tables.put("tenants", "", HOSPITAL.tenant, {"name": {"en": HOSPITAL.name_en}, "zone": str(HOSPITAL.zone)})
     tables.catch_up()
     yield tables
