@@ -10,7 +10,8 @@ import typer
 import yaml
 from typer.testing import CliRunner, Result
 
-from detections.cli import detect, rules
+from detections.cli import rules
+from detections.cli.detect import detect
 from tests.detections.rules_under_test import RULE_ID, rule_document
 
 ROOT = rule_document({"user.name": "root"}, level="high", logsource={"product": "linux", "service": "sshd"})

@@ -19,7 +19,7 @@ COMMANDS = {
     "doctor": "wardwatch.cli.doctor:doctor",
     "init": "wardwatch.cli.init:init",
     "parse": "ingest.cli:parse",
-    "detect": "detections.cli:detect",
+    "detect": "detections.cli.detect:detect",
     "rules": "detections.cli:rules",
     "tables": "wardwatch.cli.tables:tables",
     "deadletter": "ingest.deadletter:deadletter",
