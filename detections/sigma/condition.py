@@ -1,136 +1,96 @@
-"""pySigma's condition tree compiled into one closure over an event.
-
-Two-valued logic: a field that is missing makes its test false, and NOT of it true.
-"""
+"""pySigma's conditions and detections → the expression tree, with the names of the selections kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import lru_cache
 
 from sigma.conditions import (
     ConditionAND,
-    ConditionFieldEqualsValueExpression,
+    ConditionIdentifier,
     ConditionNOT,
     ConditionOR,
     ConditionSelector,
-    ConditionValueExpression,
     SigmaCondition,
 )
-from sigma.rule import SigmaDetections
-from sigma.types import SigmaExists, SigmaNull
+from sigma.modifiers import modifier_mapping
+from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections
+from sigma.rule.detection import EmptySigmaDetections
+from sigma.types import SigmaNull
 
-from detections.sigma.values import compile_keyword, compile_value
-from detections.sigma.view import Cell, View
+from detections.sigma.expression import And, Expression, Named, Not, Or
+from detections.sigma.values import expression
 from wardwatch.errors import RuleError
 
-Test = Callable[[View], bool]
 Rename = Callable[[str], str]
 MAX_CONDITION = 4096  # characters
 MAX_NESTED = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A compiled condition: the ``test``, and for each leaf that speaks for a match the cells that met it."""
-
-    test: Test
-    evidence: tuple[Callable[[View], Sequence[Cell]], ...] = ()
-
-
-def compile_detections(detections: SigmaDetections, rename: Rename) -> Condition:
-    """Compile all conditions of a rule (one of several is enough); raises RuleError."""
-    for condition in detections.parsed_condition:
-        _check(condition, detections)
-    return _either([_compile(condition.parsed, rename) for condition in detections.parsed_condition])
+def from_detections(detections: SigmaDetections, rename: Rename) -> Expression:
+    """Return the tree of all conditions of a rule (one of several is enough); raises RuleError."""
+    conditions = [_parsed(condition) for condition in detections.condition]
+    selections = {name: Named(name, _detection(each, rename)) for name, each in detections.detections.items()}
+    return _one([_condition(node, detections, selections) for node in conditions], ConditionOR)
 
 
-def _check(condition: SigmaCondition, detections: SigmaDetections) -> None:
-    if len(condition.condition) > MAX_CONDITION:
+def _parsed(condition: str) -> object:
+    if len(condition) > MAX_CONDITION:
         raise RuleError(f"a condition of more than {MAX_CONDITION} characters", step="rules")
-    pending: list[tuple[object, int]] = [(condition.parse(postprocess=False), 0)]
+    return _parse(condition)
+
+
+@lru_cache(maxsize=1024)  # rules share few conditions
+def _parse(condition: str) -> object:
+    parsed = SigmaCondition(condition, EmptySigmaDetections()).parse(postprocess=False)
+    pending: list[tuple[object, int]] = [(parsed, 0)]
     while pending:
         node, depth = pending.pop()
         if depth > MAX_NESTED:
             raise RuleError(f"a condition nested deeper than {MAX_NESTED}", step="rules")
-        if isinstance(node, ConditionSelector):
-            if not node.resolve_referenced_detections(detections):
-                raise RuleError(f"'{' of '.join(node.args)}' names no detection", step="rules")
-        else:
-            pending.extend((item, depth + 1) for item in getattr(node, "args", ()))
+        pending.extend((item, depth + 1) for item in getattr(node, "args", ()))
+    return parsed
 
 
-def _compile(node: object, rename: Rename) -> Condition:
-    if isinstance(node, ConditionAND):
-        return _all([_compile(item, rename) for item in node.args])
-    if isinstance(node, ConditionOR):
-        return _either([_compile(item, rename) for item in node.args])
+def _condition(node: object, detections: SigmaDetections, selections: dict[str, Named]) -> Expression:
+    if isinstance(node, ConditionIdentifier):
+        return _selection(node.identifier, selections)
+    if isinstance(node, ConditionSelector):
+        referenced = node.resolve_referenced_detections(detections)
+        if not referenced:
+            raise RuleError(f"'{' of '.join(node.args)}' names no detection", step="rules")
+        return _one([_selection(each.identifier, selections) for each in referenced], node.cond_class)
     if isinstance(node, ConditionNOT):
-        return _not(_compile(node.args[0], rename))
-    if isinstance(node, ConditionFieldEqualsValueExpression):
-        return _field(node, rename)
-    if isinstance(node, ConditionValueExpression):
-        return _keyword(node)
+        return Not(_condition(node.args[0], detections, selections))
+    if isinstance(node, ConditionAND | ConditionOR):
+        return _one([_condition(item, detections, selections) for item in node.args], type(node))
     raise RuleError(f"conditions of type {type(node).__name__} are not evaluated", step="rules")
 
 
-def _all(conditions: list[Condition]) -> Condition:
-    tests = [condition.test for condition in conditions]
-
-    def test(view: View) -> bool:
-        for each in tests:  # noqa: SIM110 a loop costs half of all() over a generator
-            if not each(view):
-                return False
-        return True
-
-    return Condition(test, tuple(leaf for condition in conditions for leaf in condition.evidence))
+def _selection(name: str, selections: dict[str, Named]) -> Named:
+    if name not in selections:
+        raise RuleError(f"the condition names '{name}', which is no detection", step="rules")
+    return selections[name]
 
 
-def _either(conditions: list[Condition]) -> Condition:
-    tests = [condition.test for condition in conditions]
-
-    def test(view: View) -> bool:
-        for each in tests:  # noqa: SIM110 as above
-            if each(view):
-                return True
-        return False
-
-    return Condition(test, tuple(leaf for condition in conditions for leaf in condition.evidence))
+def _detection(detection: SigmaDetection | SigmaDetectionItem, rename: Rename) -> Expression:
+    if isinstance(detection, SigmaDetectionItem):
+        return _item(detection, rename)
+    return _one([_detection(item, rename) for item in detection.detection_items], detection.item_linking)
 
 
-def _not(condition: Condition) -> Condition:
-    return Condition(lambda view: not condition.test(view))
+def _item(item: SigmaDetectionItem, rename: Rename) -> Expression:
+    field = rename(item.field.strip()) if item.field is not None else ""
+    names = {modifier: name for name, modifier in modifier_mapping.items()}
+    written = "|".join([(item.field or "").strip(), *(names[modifier] for modifier in item.modifiers)])
+    if not item.value and not field:
+        raise RuleError("a list of keywords without a keyword", step="rules")
+    values = [expression(value, field, written, rename) for value in item.value or [SigmaNull()]]
+    found = _one(values, item.value_linking)
+    return Not(found) if item.negated else found
 
 
-def _field(node: ConditionFieldEqualsValueExpression, rename: Rename) -> Condition:
-    field = rename(node.field.strip())
-    if isinstance(node.value, SigmaExists):
-        expected = node.value.exists
-        return Condition(lambda view: (view.cells(field) is not None) == expected)
-    if isinstance(node.value, SigmaNull):
-        return Condition(lambda view: _is_null(view.cells(field)))
-    accept = compile_value(node.value, rename)
-
-    def met(view: View) -> Sequence[Cell]:
-        return [cell for cell in view.cells(field) or () if accept(cell, view)]
-
-    def test(view: View) -> bool:
-        for cell in view.cells(field) or ():  # noqa: SIM110 as above
-            if accept(cell, view):
-                return True
-        return False
-
-    return Condition(test, (met,))
-
-
-def _is_null(cells: tuple[Cell, ...] | None) -> bool:
-    return not cells or any(cell.raw is None for cell in cells)
-
-
-def _keyword(node: ConditionValueExpression) -> Condition:
-    accept = compile_keyword(node.value)
-
-    def met(view: View) -> Sequence[Cell]:
-        return [cell for cell in view.everything if accept(cell, view)]
-
-    return Condition(lambda view: any(accept(cell, view) for cell in view.everything), (met,))
+def _one(items: list[Expression], linking: object) -> Expression:
+    if len(items) == 1:
+        return items[0]
+    return And(tuple(items)) if linking is ConditionAND else Or(tuple(items))

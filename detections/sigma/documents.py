@@ -32,11 +32,15 @@ class YamlDocument:
 
 
 def read(path: Path) -> list[YamlDocument]:
-    """Return the documents of a file; raises RuleError naming the line.
+    """Return the documents of a file; raises RuleError naming the line (limits as in ``text`` and ``split``)."""
+    return split(text(path), path)
 
-    A file above MAX_BYTES, nesting deeper than MAX_DEPTH and aliases (which grow without bound) are refused.
+
+def split(text: str, path: Path) -> list[YamlDocument]:
+    """Return the documents in the text of a file; raises RuleError naming the line.
+
+    Nesting deeper than MAX_DEPTH and aliases (which grow without bound) are refused.
     """
-    text = _text(path)
     try:
         starts = _starts(text, path)
         values = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
@@ -54,7 +58,8 @@ def read(path: Path) -> list[YamlDocument]:
     ]
 
 
-def _text(path: Path) -> str:
+def text(path: Path) -> str:
+    """Return the text of a file of at most MAX_BYTES in UTF-8; raises RuleError naming the line."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

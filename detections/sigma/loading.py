@@ -18,10 +18,10 @@ from sigma.rule import SigmaRule
 from sigma.rule.logsource import SigmaLogSource
 
 from detections.sigma import dialect, documents, windows
-from detections.sigma.condition import compile_detections
+from detections.sigma.condition import Rename, from_detections
 from detections.sigma.documents import YamlDocument
-from detections.sigma.rule import Presentation, Rule
-from wardwatch.alert import Severity
+from detections.sigma.expression import And, Expression, Named
+from detections.sigma.rule import Presentation, Rule, RuleText, card
 from wardwatch.errors import RuleError
 from wardwatch.event import LogSource
 
@@ -50,7 +50,7 @@ class Rejected:
 class Parsed:
     """One document of a rule file as pySigma understands it."""
 
-    file: Path
+    text: RuleText
     document: YamlDocument
     sigma: SigmaRule | SigmaCorrelationRule | SigmaFilter
 
@@ -63,20 +63,32 @@ def files(path: Path) -> list[Path]:
     return sorted(file for file in found if not file.name.endswith((".test.yml", ".test.yaml")))
 
 
-def parse(file: Path) -> Iterator[Parsed | Rejected]:
-    """Yield what each document of a file is."""
+def read(path: Path) -> RuleText | Rejected:
+    """Return the text of a rule file, or why it can't be read."""
     try:
-        found = documents.read(file)
+        return RuleText(path, documents.text(path))
     except RuleError as error:
-        yield Rejected(file, int(error.record.rpartition(":")[2]), error.reason)
+        return _unread(path, error)
+
+
+def parse(text: RuleText) -> Iterator[Parsed | Rejected]:
+    """Yield what each document of a text is."""
+    try:
+        found = documents.split(text.text, text.file)
+    except RuleError as error:
+        yield _unread(text.file, error)
         return
     if not found:
-        yield Rejected(file, 1, "the file holds no rule")
+        yield Rejected(text.file, 1, "the file holds no rule")
     for document in found:
         try:
-            yield Parsed(file, document, _sigma(document))
+            yield Parsed(text, document, _sigma(document))
         except REFUSED as error:
-            yield rejected(file, document, error)
+            yield rejected(text.file, document, error)
+
+
+def _unread(file: Path, error: RuleError) -> Rejected:
+    return Rejected(file, int(error.record.rpartition(":")[2]), error.reason)
 
 
 def _sigma(document: YamlDocument) -> SigmaRule | SigmaCorrelationRule | SigmaFilter:
@@ -108,20 +120,31 @@ def compile_rule(parsed: Parsed, sigma: SigmaRule, filters: Sequence[tuple[Parse
     if sigma.id is None:
         raise RuleError("a rule needs an 'id', a UUID: its alerts are told apart by it")
     source = _log_source(sigma.logsource)
-    rename = partial(windows.event_field, service=source.service) if source.product == "windows" else str
     own = [(each, each_sigma) for each, each_sigma in filters if concerns(each_sigma, sigma)]
+    presentation = Presentation.model_validate(sigma.custom_attributes.get("wardwatch", {}))
+    version = _version(sigma, [parsed, *(each for each, _ in own)])
     return Rule(
-        id=str(sigma.id),
-        version=_version(sigma, [parsed, *(each for each, _ in own)]),
-        file=parsed.file,
+        file=parsed.text.file,
         line=parsed.document.line,
+        tenant=parsed.text.tenant,
         logsource=source,
-        severity=Severity(sigma.level.name.lower()) if sigma.level else Severity.MEDIUM,
-        presentation=Presentation.model_validate(sigma.custom_attributes.get("wardwatch", {})),
-        sigma=sigma,
-        condition=compile_detections(sigma.detection, rename),
-        filters=tuple(compile_detections(each_sigma.filter, rename) for _, each_sigma in own),
+        presentation=presentation,
+        card=card(sigma, presentation, version, parsed.text.file),
+        condition=_condition(sigma, [each_sigma for _, each_sigma in own], rename(source)),
+        text=parsed.document.text,
     )
+
+
+def rename(source: LogSource) -> Rename:
+    """Return the names of the event's fields for those of rules on a log source."""
+    return partial(windows.event_field, service=source.service) if source.product == "windows" else str
+
+
+def _condition(sigma: SigmaRule, filters: Sequence[SigmaFilter], names: Rename) -> Expression:
+    own = from_detections(sigma.detection, names)
+    if not filters:
+        return own
+    return And((own, *(Named(f"filter {each.title}", from_detections(each.filter, names)) for each in filters)))
 
 
 def concerns(sigma_filter: SigmaFilter, rule: SigmaRule) -> bool:

@@ -1,4 +1,4 @@
-"""A rule: what pySigma parsed, compiled, and how its alerts are presented."""
+"""A rule: its condition, and how its alerts are presented."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sigma.rule import SigmaRule
 
 from detections.logsource import BROADER
-from detections.sigma.condition import Condition
+from detections.sigma.evaluation import evaluate, evidence
+from detections.sigma.expression import Expression
 from detections.sigma.view import Scalar, View
 from wardwatch.alert import Severity
 from wardwatch.event import LogSource
@@ -80,48 +82,75 @@ class RuleCard(msgspec.Struct, frozen=True):
     response: dict[str, str]
 
 
+def card(sigma: SigmaRule, own: Presentation, version: str, file: Path) -> RuleCard:
+    """Return what the alerts of a rule say of it."""
+    title = str(sigma.title)
+    return RuleCard(
+        id=str(sigma.id),
+        slug=(sigma.name or file.stem)[:100],
+        version=version,
+        name=title,
+        description=(sigma.description or "")[:2000],
+        status=sigma.status.name.lower() if sigma.status else "",
+        author=sigma.author or "",
+        license=sigma.license or "",
+        references=[str(reference)[:500] for reference in sigma.references][:10],
+        false_positives=[str(known)[:500] for known in sigma.falsepositives][:10],
+        tags=[str(tag) for tag in sigma.tags][:30],
+        ruleset=file.parent.name,
+        severity=Severity(sigma.level.name.lower()) if sigma.level else Severity.MEDIUM,
+        window_s=own.window,
+        title={"en": own.title.en or title, "zh": own.title.zh or title},
+        response={"en": own.response.en, "zh": own.response.zh},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RuleText:
+    """The text of a rule file or of a row of the table ``rules``; "" holds for every tenant."""
+
+    file: Path
+    text: str
+    tenant: str = ""
+
+
 @dataclass(frozen=True)
 class Rule:
-    """One loaded rule; ``version`` is its date and a hash of its content."""
+    """One loaded rule; ``text`` is the YAML document it was written as, ``condition`` includes the filters on it."""
 
-    id: str
-    version: str
     file: Path
     line: int
+    tenant: str
     logsource: LogSource
-    severity: Severity
     presentation: Presentation
-    sigma: SigmaRule
-    condition: Condition
-    filters: tuple[Condition, ...] = ()
+    card: RuleCard
+    condition: Expression
+    text: str
+
+    @property
+    def id(self) -> str:
+        """The Sigma id."""
+        return self.card.id
+
+    @property
+    def version(self) -> str:
+        """The rule's date and a hash of its content."""
+        return self.card.version
 
     @property
     def title(self) -> str:
         """The rule's title."""
-        return str(self.sigma.title)
+        return self.card.name
+
+    @property
+    def severity(self) -> Severity:
+        """The rule's level."""
+        return self.card.severity
 
     @cached_property
-    def card(self) -> RuleCard:
-        """The rule as its matches carry it."""
-        sigma, own = self.sigma, self.presentation
-        return RuleCard(
-            id=self.id,
-            slug=(sigma.name or self.file.stem)[:100],
-            version=self.version,
-            name=self.title,
-            description=(sigma.description or "")[:2000],
-            status=sigma.status.name.lower() if sigma.status else "",
-            author=sigma.author or "",
-            license=sigma.license or "",
-            references=[str(reference)[:500] for reference in sigma.references][:10],
-            false_positives=[str(known)[:500] for known in sigma.falsepositives][:10],
-            tags=[str(tag) for tag in sigma.tags][:30],
-            ruleset=self.file.parent.name,
-            severity=self.severity,
-            window_s=own.window,
-            title={"en": own.title.en or self.title, "zh": own.title.zh or self.title},
-            response={"en": own.response.en, "zh": own.response.zh},
-        )
+    def sigma(self) -> SigmaRule:
+        """The rule as pySigma reads it; parsed when first asked for."""
+        return SigmaRule.from_dict(yaml.load(self.text, yaml.CSafeLoader))
 
     @cached_property
     def fields(self) -> frozenset[str]:
@@ -143,17 +172,11 @@ class Rule:
 
     def applies(self, view: View) -> bool:
         """Tell whether the event meets the rule and every filter on it."""
-        return self.condition.test(view) and all(each.test(view) for each in self.filters)
+        return evaluate(self.condition, view)
 
     def matched(self, view: View) -> dict[str, list[Scalar]]:
         """Return the fields and values of the event that speak for the match."""
-        found: dict[str, list[Scalar]] = {}
-        for leaf in self.condition.evidence:
-            for cell in leaf(view):
-                values = found.setdefault(cell.field, [])
-                if cell.raw not in values:
-                    values.append(cell.raw)
-        return found
+        return evidence(self.condition, view)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from zoneinfo import ZoneInfo
 
 from sigma.correlations import SigmaCorrelationRule
 from sigma.filters import SigmaFilter
+from sigma.rule import SigmaRule
 
 from detections.logsource import BROADER
 from detections.sigma import loading
-from detections.sigma.condition import compile_detections
+from detections.sigma.condition import from_detections
 from detections.sigma.loading import REFUSED, Parsed, Rejected
-from detections.sigma.rule import Match, Rule
+from detections.sigma.rule import Match, Rule, RuleText
 from detections.sigma.view import View
 from wardwatch.errors import RuleError
 from wardwatch.event import Event, LogSource
@@ -39,18 +40,26 @@ class Ruleset:
     @classmethod
     def load(cls, paths: Iterable[Path]) -> Ruleset:
         """Load the rules in files and folders (``*.yml``, without ``*.test.yml``), in order of their names."""
+        read = [loading.read(file) for path in paths for file in loading.files(path)]
+        ruleset = cls.of(each for each in read if isinstance(each, RuleText))
+        ruleset.rejected[:0] = [each for each in read if isinstance(each, Rejected)]
+        return ruleset
+
+    @classmethod
+    def of(cls, texts: Iterable[RuleText]) -> Ruleset:
+        """Load the rules in texts of files or of rows of the table ``rules``."""
         ruleset = cls()
         parsed: list[Parsed] = []
-        for file in (file for path in paths for file in loading.files(path)):
-            for item in loading.parse(file):
-                (parsed if isinstance(item, Parsed) else ruleset.rejected).append(item)  # type: ignore[arg-type]
+        for item in (item for text in texts for item in loading.parse(text)):
+            (parsed if isinstance(item, Parsed) else ruleset.rejected).append(item)  # type: ignore[arg-type]
         ruleset._take(parsed)
         return ruleset
 
     def match(self, event: Event, zone: tzinfo = ZONE) -> list[Match]:
         """Return the rules that the event meets; ``zone`` is the tenant's, for rules that ask for the hour."""
         view = View(event.doc, zone)
-        return [Match(rule, rule.matched(view)) for rule in self.candidates(event.logsource) if rule.applies(view)]
+        rules = (rule for rule in self.candidates(event.logsource) if rule.tenant in ("", event.tenant))
+        return [Match(rule, rule.matched(view)) for rule in rules if rule.applies(view)]
 
     def candidates(self, source: LogSource) -> Iterator[Rule]:
         """Yield the rules that concern a log source (``Rule.concerns``), by their index."""
@@ -61,6 +70,7 @@ class Ruleset:
     def _take(self, parsed: Sequence[Parsed]) -> None:
         filters = list(self._sound_filters(parsed))
         loaded: dict[str, Rule] = {}
+        sound: list[SigmaRule] = []
         for item in parsed:
             if isinstance(item.sigma, SigmaFilter):
                 continue
@@ -71,20 +81,21 @@ class Ruleset:
                 if first := loaded.get(rule.id):
                     raise RuleError(f"the id '{rule.id}' is that of {first.file}:{first.line}")
             except REFUSED as error:
-                self.rejected.append(loading.rejected(item.file, item.document, error))
+                self.rejected.append(loading.rejected(item.text.file, item.document, error))
             else:
                 loaded[rule.id] = rule
+                sound.append(item.sigma)
                 self._by_source[rule.logsource.product, rule.logsource.category, rule.logsource.service].append(rule)
         self.rules = list(loaded.values())
         for item, sigma in filters:
-            if not any(loading.concerns(sigma, rule.sigma) for rule in self.rules):
-                self.rejected.append(Rejected(item.file, item.document.line, "the filter concerns no loaded rule"))
+            if not any(loading.concerns(sigma, rule) for rule in sound):
+                self.rejected.append(Rejected(item.text.file, item.document.line, "the filter concerns no loaded rule"))
 
     def _sound_filters(self, parsed: Sequence[Parsed]) -> Iterator[tuple[Parsed, SigmaFilter]]:
         for item in parsed:
             if isinstance(item.sigma, SigmaFilter):
                 try:
-                    compile_detections(item.sigma.filter, str)
+                    from_detections(item.sigma.filter, str)
                     yield item, item.sigma
                 except REFUSED as error:
-                    self.rejected.append(loading.rejected(item.file, item.document, error))
+                    self.rejected.append(loading.rejected(item.text.file, item.document, error))

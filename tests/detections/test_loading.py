@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detections.sigma import Rejected, Ruleset, documents
-from detections.sigma.loading import parse
+from detections.sigma import Rejected, Ruleset, RuleText, documents
+from detections.sigma import expression as tree
+from detections.sigma.loading import parse, read
 from tests.detections.rules_under_test import RULE_ID, event, load, rule_document
 
 
@@ -205,7 +207,9 @@ def test_the_version_is_the_date_and_follows_the_content(tmp_path: Path) -> None
 def test_any_bytes_are_documents_or_a_named_refusal(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.yml"
     path.write_bytes(data)
-    rejected = [each for each in parse(path) if isinstance(each, Rejected)]
+    text = read(path)
+    found = [text] if isinstance(text, Rejected) else list(parse(text))
+    rejected = [each for each in found if isinstance(each, Rejected)]
     assert all(each.line >= 1 and each.reason for each in rejected)
 
 
@@ -225,3 +229,29 @@ def test_anything_in_a_rules_place_is_loaded_or_rejected(
     path.write_text(yaml.safe_dump(document, allow_unicode=True), "utf-8")
     ruleset = Ruleset.load([path])
     assert len(ruleset.rules) + len(ruleset.rejected) == 1
+
+
+def test_a_rule_reads_the_same_from_a_file_and_from_a_text(tmp_path: Path) -> None:
+    file = tmp_path / "rule.yml"
+    file.write_text(yaml.safe_dump(rule_document({"f|contains": "x"})), "utf-8")
+    (of_file,) = Ruleset.load([file]).rules
+    (of_text,) = Ruleset.of([RuleText(file, file.read_text("utf-8"))]).rules
+    assert of_file == of_text
+
+
+def test_a_rule_of_a_tenant_holds_for_that_tenant_alone() -> None:
+    text = yaml.safe_dump(rule_document({"f": 1}))
+    for tenant, expected in (("", True), ("hospital_a", True), ("hospital_b", False)):
+        assert bool(Ruleset.of([RuleText(Path("rule"), text, tenant)]).match(event({"f": 1}))) is expected
+
+
+def test_a_condition_keeps_the_names_of_its_selections_and_what_the_rule_wrote() -> None:
+    detection = {"a": {"f|contains|all": ["x", "y*z"]}, "b": ["word"], "condition": "a and not 1 of b*"}
+    (rule,) = Ruleset.of([RuleText(Path("rule"), yaml.safe_dump(rule_document(detection)))]).rules
+    written = "f|contains|all"
+    both = tree.And(
+        (tree.Test("f", "contains", "x", written=written), tree.Test("f", "like", "*y*z*", written=written))
+    )
+    word = tree.Test("", "contains", "word")
+    assert rule.condition == tree.And((tree.Named("a", both), tree.Not(tree.Named("b", word))))
+    assert msgspec.json.decode(msgspec.json.encode(rule.condition), type=tree.Expression) == rule.condition

@@ -205,6 +205,13 @@ def test_a_number_matches_the_number_and_its_text(matches: Matches, found: objec
     assert not matches({"f": 4689}, {"f": found})
 
 
+@pytest.mark.parametrize("found", [0.1, "0.1", "0.10", "1e-1"])
+def test_a_decimal_fraction_matches_the_number_and_its_text(matches: Matches, found: object) -> None:
+    assert matches({"f": 0.1}, {"f": found})
+    assert not matches({"f|gt": 0.1}, {"f": found})
+    assert matches({"f|gte": 0.1}, {"f": found})
+
+
 @pytest.mark.parametrize("found", [True, "0x1250", "4688 ", "４６８８", "4_688", None, "nan"])
 def test_a_number_does_not_match_what_is_no_decimal_number(matches: Matches, found: object) -> None:
     assert not matches({"f": [1, 4688]}, {"f": found})
