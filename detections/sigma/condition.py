@@ -23,33 +23,18 @@ from detections.sigma.values import expression
 from wardwatch.errors import RuleError
 
 Rename = Callable[[str], str]
-MAX_CONDITION = 4096  # characters
-MAX_NESTED = 64
 
 
 def from_detections(detections: SigmaDetections, rename: Rename) -> Expression:
     """Return the tree of all conditions of a rule (one of several is enough); raises RuleError."""
-    conditions = [_parsed(condition) for condition in detections.condition]
+    conditions = [_parse(condition) for condition in detections.condition]
     selections = {name: Named(name, _detection(each, rename)) for name, each in detections.detections.items()}
     return _one([_condition(node, detections, selections) for node in conditions], ConditionOR)
 
 
-def _parsed(condition: str) -> object:
-    if len(condition) > MAX_CONDITION:
-        raise RuleError(f"a condition of more than {MAX_CONDITION} characters", step="rules")
-    return _parse(condition)
-
-
 @lru_cache(maxsize=1024)  # rules share few conditions
 def _parse(condition: str) -> object:
-    parsed = SigmaCondition(condition, EmptySigmaDetections()).parse(postprocess=False)
-    pending: list[tuple[object, int]] = [(parsed, 0)]
-    while pending:
-        node, depth = pending.pop()
-        if depth > MAX_NESTED:
-            raise RuleError(f"a condition nested deeper than {MAX_NESTED}", step="rules")
-        pending.extend((item, depth + 1) for item in getattr(node, "args", ()))
-    return parsed
+    return SigmaCondition(condition, EmptySigmaDetections()).parse(postprocess=False)
 
 
 def _condition(node: object, detections: SigmaDetections, selections: dict[str, Named]) -> Expression:

@@ -16,11 +16,17 @@ MAX_DEPTH = 64  # the C loader recurses: 25,000 brackets would end the process
 
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
-    """One document of a file and the line (from 1) on which it starts."""
+    """One document of a file and the line (from 1) on which it starts; ``shared`` is text it takes over from others."""
 
     value: Any
     line: int
     text: str
+    shared: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The document with what it takes over, as YAML."""
+        return yaml.safe_dump(self.value, allow_unicode=True, sort_keys=False) if self.shared else self.text
 
     def line_of(self, *needles: str) -> int:
         """Return the line of the first needle found in the document, else the document's first line."""

@@ -17,11 +17,12 @@ from sigma.filters import SigmaFilter
 from sigma.rule import SigmaRule
 from sigma.rule.logsource import SigmaLogSource
 
-from detections.sigma import dialect, documents, windows
+from detections.sigma import collection, dialect, documents, limits, windows
 from detections.sigma.condition import Rename, from_detections
 from detections.sigma.documents import YamlDocument
 from detections.sigma.expression import And, Expression, Named
 from detections.sigma.rule import Presentation, Rule, RuleText, card
+from detections.sigma.vocabulary import Vocabulary
 from wardwatch.errors import RuleError
 from wardwatch.event import LogSource
 
@@ -74,7 +75,7 @@ def read(path: Path) -> RuleText | Rejected:
 def parse(text: RuleText) -> Iterator[Parsed | Rejected]:
     """Yield what each document of a text is."""
     try:
-        found = documents.split(text.text, text.file)
+        found = list(collection.expand(documents.split(text.text, text.file)))
     except RuleError as error:
         yield _unread(text.file, error)
         return
@@ -94,10 +95,12 @@ def _unread(file: Path, error: RuleError) -> Rejected:
 def _sigma(document: YamlDocument) -> SigmaRule | SigmaCorrelationRule | SigmaFilter:
     if not isinstance(document.value, dict):
         raise RuleError(f"a rule is a mapping, not a {type(document.value).__name__}")
+    for name in ("detection", "filter"):
+        limits.check(document.value.get(name))
     if "action" in document.value:
-        raise RuleError("rule collections ('action') are not read: write each rule out")
-    collection = SigmaCollection.from_dicts([document.value], collect_filters=True, resolve_references=False)
-    return [*collection.rules, *collection.filters][0]
+        raise RuleError(f"unknown action '{document.value['action']}': global, reset and repeat are known")
+    parsed = SigmaCollection.from_dicts([document.value], collect_filters=True, resolve_references=False)
+    return [*parsed.rules, *parsed.filters][0]
 
 
 def rejected(file: Path, document: YamlDocument, error: Exception) -> Rejected:
@@ -115,10 +118,13 @@ def rejected(file: Path, document: YamlDocument, error: Exception) -> Rejected:
     return Rejected(file, document.line, f"not shaped like a Sigma rule: {type(error).__name__}: {error}"[:300])
 
 
-def compile_rule(parsed: Parsed, sigma: SigmaRule, filters: Sequence[tuple[Parsed, SigmaFilter]]) -> Rule:
+def compile_rule(
+    parsed: Parsed, sigma: SigmaRule, filters: Sequence[tuple[Parsed, SigmaFilter]], vocabulary: Vocabulary
+) -> Rule:
     """Return the rule with the filters that concern it; raises one of REFUSED."""
     if sigma.id is None:
         raise RuleError("a rule needs an 'id', a UUID: its alerts are told apart by it")
+    vocabulary.settle(sigma.detection, parsed.document.whole)
     source = _log_source(sigma.logsource)
     own = [(each, each_sigma) for each, each_sigma in filters if concerns(each_sigma, sigma)]
     presentation = Presentation.model_validate(sigma.custom_attributes.get("wardwatch", {}))
@@ -131,7 +137,7 @@ def compile_rule(parsed: Parsed, sigma: SigmaRule, filters: Sequence[tuple[Parse
         presentation=presentation,
         card=card(sigma, presentation, version, parsed.text.file),
         condition=_condition(sigma, [each_sigma for _, each_sigma in own], rename(source)),
-        text=parsed.document.text,
+        text=parsed.document.whole,
     )
 
 
@@ -160,6 +166,6 @@ def _log_source(source: SigmaLogSource) -> LogSource:
 
 
 def _version(sigma: SigmaRule, sources: Sequence[Parsed]) -> str:
-    digest = blake2b("\0".join(each.document.text for each in sources).encode(), digest_size=4).hexdigest()
+    digest = blake2b("\0".join(each.document.whole for each in sources).encode(), digest_size=4).hexdigest()
     day = sigma.modified or sigma.date
     return f"{day:%Y-%m-%d}-{digest}" if day else digest

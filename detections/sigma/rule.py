@@ -58,6 +58,13 @@ class Presentation(BaseModel):
     response: Text = Text()
 
 
+class Related(msgspec.Struct, frozen=True):
+    """Another rule, by its Sigma id, and what it is to this one: derived, obsolete, merged, renamed, similar."""
+
+    id: str
+    type: str
+
+
 class RuleCard(msgspec.Struct, frozen=True):
     """What an alert says of its rule; it travels with every match, so that the alerter needs no rules.
 
@@ -80,11 +87,13 @@ class RuleCard(msgspec.Struct, frozen=True):
     window_s: int | None
     title: dict[str, str]
     response: dict[str, str]
+    related: list[Related] = []  # msgspec copies it; a match written before the field was known has none
 
 
 def card(sigma: SigmaRule, own: Presentation, version: str, file: Path) -> RuleCard:
     """Return what the alerts of a rule say of it."""
     title = str(sigma.title)
+    related = sigma.related.related if sigma.related else []
     return RuleCard(
         id=str(sigma.id),
         slug=(sigma.name or file.stem)[:100],
@@ -102,6 +111,7 @@ def card(sigma: SigmaRule, own: Presentation, version: str, file: Path) -> RuleC
         window_s=own.window,
         title={"en": own.title.en or title, "zh": own.title.zh or title},
         response={"en": own.response.en, "zh": own.response.zh},
+        related=[Related(str(each.id), each.type.name.lower()) for each in related][:30],
     )
 
 

@@ -20,6 +20,7 @@ from detections.sigma.condition import from_detections
 from detections.sigma.loading import REFUSED, Parsed, Rejected
 from detections.sigma.rule import Match, Rule, RuleText
 from detections.sigma.view import View
+from detections.sigma.vocabulary import SHIPPED, Vocabulary
 from wardwatch.errors import RuleError
 from wardwatch.event import Event, LogSource
 
@@ -38,21 +39,21 @@ class Ruleset:
     _by_source: dict[tuple[str, str, str], list[Rule]] = field(default_factory=lambda: defaultdict(list), repr=False)
 
     @classmethod
-    def load(cls, paths: Iterable[Path]) -> Ruleset:
+    def load(cls, paths: Iterable[Path], vocabulary: Vocabulary = SHIPPED) -> Ruleset:
         """Load the rules in files and folders (``*.yml``, without ``*.test.yml``), in order of their names."""
         read = [loading.read(file) for path in paths for file in loading.files(path)]
-        ruleset = cls.of(each for each in read if isinstance(each, RuleText))
+        ruleset = cls.of((each for each in read if isinstance(each, RuleText)), vocabulary)
         ruleset.rejected[:0] = [each for each in read if isinstance(each, Rejected)]
         return ruleset
 
     @classmethod
-    def of(cls, texts: Iterable[RuleText]) -> Ruleset:
+    def of(cls, texts: Iterable[RuleText], vocabulary: Vocabulary = SHIPPED) -> Ruleset:
         """Load the rules in texts of files or of rows of the table ``rules``."""
         ruleset = cls()
         parsed: list[Parsed] = []
         for item in (item for text in texts for item in loading.parse(text)):
             (parsed if isinstance(item, Parsed) else ruleset.rejected).append(item)  # type: ignore[arg-type]
-        ruleset._take(parsed)
+        ruleset._take(parsed, vocabulary)
         return ruleset
 
     def match(self, event: Event, zone: tzinfo = ZONE) -> list[Match]:
@@ -67,8 +68,8 @@ class Ruleset:
         for key in product({source.product, ""}, categories, {source.service, ""}):
             yield from self._by_source.get(key, ())
 
-    def _take(self, parsed: Sequence[Parsed]) -> None:
-        filters = list(self._sound_filters(parsed))
+    def _take(self, parsed: Sequence[Parsed], vocabulary: Vocabulary) -> None:
+        filters = list(self._sound_filters(parsed, vocabulary))
         loaded: dict[str, Rule] = {}
         sound: list[SigmaRule] = []
         for item in parsed:
@@ -77,7 +78,7 @@ class Ruleset:
             try:
                 if isinstance(item.sigma, SigmaCorrelationRule):
                     raise RuleError("correlation rules are not evaluated yet")
-                rule = loading.compile_rule(item, item.sigma, filters)
+                rule = loading.compile_rule(item, item.sigma, filters, vocabulary)
                 if first := loaded.get(rule.id):
                     raise RuleError(f"the id '{rule.id}' is that of {first.file}:{first.line}")
             except REFUSED as error:
@@ -91,10 +92,11 @@ class Ruleset:
             if not any(loading.concerns(sigma, rule) for rule in sound):
                 self.rejected.append(Rejected(item.text.file, item.document.line, "the filter concerns no loaded rule"))
 
-    def _sound_filters(self, parsed: Sequence[Parsed]) -> Iterator[tuple[Parsed, SigmaFilter]]:
+    def _sound_filters(self, parsed: Sequence[Parsed], vocabulary: Vocabulary) -> Iterator[tuple[Parsed, SigmaFilter]]:
         for item in parsed:
             if isinstance(item.sigma, SigmaFilter):
                 try:
+                    vocabulary.settle(item.sigma.filter, item.document.whole)
                     from_detections(item.sigma.filter, str)
                     yield item, item.sigma
                 except REFUSED as error:

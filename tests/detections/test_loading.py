@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from detections.sigma import Rejected, Ruleset, RuleText, documents
 from detections.sigma import expression as tree
 from detections.sigma.loading import parse, read
+from detections.sigma.rule import Related
 from tests.detections.rules_under_test import RULE_ID, event, load, rule_document
 
 
@@ -55,7 +56,8 @@ def test_a_bad_rule_does_not_stop_the_others(tmp_path: Path) -> None:
         ("", 1, "holds no rule"),
         ("# only a comment", 1, "holds no rule"),
         ("---\n- a", 1, "a rule is a mapping, not a list"),
-        ("action: global\ntitle: x", 1, "action"),
+        ("action: global\ntitle: x", 1, "holds no rule"),
+        ("---\ntitle: x\naction: repaet", 3, "unknown action 'repaet'"),
     ],
 )
 def test_a_file_that_is_no_rule_is_rejected_with_its_line(tmp_path: Path, text: str, line: int, reason: str) -> None:
@@ -128,6 +130,33 @@ def test_a_wrong_rule_is_rejected_at_the_line_that_is_wrong(
 @pytest.mark.parametrize("condition", ["(" * 100_000 + "a" + ")" * 100_000, "not " * 1000 + "a", "not " * 70 + "a"])
 def test_a_condition_without_end_is_rejected(tmp_path: Path, condition: str) -> None:
     rejection(tmp_path, rule_document({"a": {"f": 1}, "condition": condition}))
+
+
+def test_a_rule_names_the_rules_that_it_is_related_to(tmp_path: Path) -> None:
+    other = "0b1c1f0a-6f5e-4b0e-9d5c-0d6c5f3f2b22"
+    (rule,) = load(tmp_path, rule_document({"f": 1}, related=[{"id": other, "type": "obsolete"}])).rules
+    assert rule.card.related == [Related(other, "obsolete")]
+
+
+@pytest.mark.parametrize(
+    ("related", "reason"),
+    [
+        ([{"id": "none", "type": "derived"}], "UUID"),
+        ([{"id": RULE_ID, "type": "cousin"}], "cousin"),
+        ([{"id": RULE_ID}], "type"),
+        ("text", "list"),
+    ],
+)
+def test_a_relation_that_is_none_rejects_the_rule_at_its_line(tmp_path: Path, related: object, reason: str) -> None:
+    rejected = rejection(tmp_path, rule_document({"f": 1}, related=related))
+    assert reason in rejected.reason
+    assert (tmp_path / "rule0.yml").read_text().splitlines()[rejected.line - 1].startswith("related:")
+
+
+@pytest.mark.parametrize("status", ["stable", "test", "experimental", "deprecated", "unsupported"])
+def test_a_rule_of_every_status_is_in_force_and_its_alerts_name_it(tmp_path: Path, status: str) -> None:
+    ruleset = load(tmp_path, rule_document({"f": 1}, status=status))
+    assert [match.rule.card.status for match in ruleset.match(event({"f": 1}))] == [status]
 
 
 def test_an_id_can_be_used_once(tmp_path: Path) -> None:
