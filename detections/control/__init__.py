@@ -1,1 +1,1 @@
-"""The control plane of detection: rules, filters, mutes … as rows on ``tables``, in force in every worker in seconds."""
+"""The control plane of detection: rules, filters, mutes … as rows on ``tables``, in force within seconds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from detections.control.rows import Row, RuleRow, TextRow, rule_text
 from detections.sigma import documents
@@ -47,16 +47,25 @@ def _id(document: YamlDocument) -> str:
     return str(document.value.get("id", "")) if isinstance(document.value, dict) else ""
 
 
-def _without(files: Sequence[RuleText], ids: set[str]) -> Iterable[RuleText]:
+def _without(files: Sequence[RuleText], ids: set[str]) -> Iterator[RuleText]:
     for file in files:
         # reading YAML is slow: only texts that may hold one of the ids are read
-        yield _blanked(file, ids) if ids and not ids.isdisjoint(_ID.findall(file.text)) else file
+        if ids.isdisjoint(_ID.findall(file.text)):
+            yield file
+        else:
+            yield from _blanked(file, ids)
 
 
-def _blanked(file: RuleText, ids: set[str]) -> RuleText:
+def _blanked(file: RuleText, ids: set[str]) -> Iterator[RuleText]:
+    try:
+        found = documents.split(file.text, file.file)
+    except RuleError:
+        yield file  # which the engine rejects
+        return
     text = file.text
-    for document in documents.split(file.text, file.file):
+    for document in found:
         if _id(document) in ids:
             # lines stay where they are, so that the reasons of other rules name the right ones
             text = text.replace(document.text, "---" + "\n" * document.text.count("\n"), 1)
-    return RuleText(file.file, text, file.tenant)
+    if not all(_id(document) in ids for document in found):
+        yield RuleText(file.file, text, file.tenant)

@@ -44,7 +44,7 @@ def rule_paths(settings: MatcherSettings) -> list[Path]:
 
 def of_files(paths: Iterable[Path]) -> State:
     """Return the state of rule files alone; each rejected one is logged."""
-    found = State.of(loading.read(paths))
+    found = State.of(loading.read(file) for path in paths for file in loading.files(path))
     for rejected in found.rejected:
         log.error("rule_rejected", file=str(rejected.file), line=rejected.line, reason=rejected.reason)
     return found

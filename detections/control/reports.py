@@ -45,7 +45,9 @@ class Workers:
                 self._hear(record)
         oldest_ms = (time.time() - ALIVE_S) * 1000
         return [
-            report for _, (taken_ms, report) in sorted(self._said.items()) if taken_ms > oldest_ms and not report.leaving
+            report
+            for _, (taken_ms, report) in sorted(self._said.items())
+            if taken_ms > oldest_ms and not report.leaving
         ]
 
     def close(self) -> None:

@@ -28,6 +28,7 @@ def text(rule_id: str, value: str, **more: Any) -> str:
 
 
 FILES = State.of([RuleText(Path("pack.yml"), text(ONE, "shipped") + "---\n" + text(TWO, "other"))])
+APART = State.of([RuleText(Path("one.yml"), text(ONE, "shipped")), RuleText(Path("two.yml"), text(TWO, "other"))])
 
 
 def rules(*rows: tuple[str, str, Document]) -> dict[RowId, Document]:
@@ -41,8 +42,9 @@ def fired(state: State, value: str, tenant: str = "renai") -> list[str]:
     return [match.rule.id for match in matches if state.holds(match.rule, tenant)]
 
 
-def test_a_row_with_the_id_of_a_shipped_rule_replaces_it_and_its_removal_brings_it_back() -> None:
-    changed = FILES.change(rules(("", ONE, {"text": text(ONE, "mine")})))
+@pytest.mark.parametrize("files", [FILES, APART])
+def test_a_row_with_the_id_of_a_shipped_rule_replaces_it_and_its_removal_brings_it_back(files: State) -> None:
+    changed = files.change(rules(("", ONE, {"text": text(ONE, "mine")})))
     assert (fired(changed, "shipped"), fired(changed, "mine"), fired(changed, "other")) == ([], [ONE], [TWO])
     assert fired(changed.change({}), "shipped") == [ONE]
 
@@ -148,6 +150,12 @@ def test_a_suppression_must_not_silence_everything(scope: Mapping[str, Any]) -> 
 @pytest.mark.parametrize("key", ["../x", "a/b", "", "-x", "a b"])
 def test_a_key_is_a_name_without_path(key: str) -> None:
     assert "is no key" in FILES.change(rules(("", key, {"enabled": False}))).refused["rules", "", key]
+
+
+def test_lines_of_the_rules_that_stay_are_those_of_the_file() -> None:
+    before = {rule.id: rule.line for rule in FILES.ruleset.rules}
+    changed = FILES.change(rules(("", ONE, {"enabled": False})))
+    assert {rule.id: rule.line for rule in changed.ruleset.rules} == {TWO: before[TWO]}
 
 
 def test_a_filter_of_one_tenant_is_refused_rather_than_in_force_for_all() -> None:
