@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import structlog
@@ -22,6 +22,8 @@ from wardwatch.topics import TABLES, TENANT, check_tenant
 log = structlog.get_logger()
 
 Rows = Mapping[str, Document]
+RowId = tuple[str, str, str]
+"""Table, tenant ("" for all) and key."""
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _POLL_S = 0.5
 _RETRY_S = 1.0
@@ -78,6 +80,26 @@ class Tables:
         """Return a number that changes with each change of the table."""
         with self._changed:
             return self._versions.get(table, 0)
+
+    def snapshot(self, tables: Iterable[str]) -> tuple[int, dict[RowId, Document]]:
+        """Return the rows of some tables, of every tenant, and the position on the topic at which they were so."""
+        wanted = frozenset(tables)
+        with self._changed:
+            rows = {
+                (table, tenant, key): value
+                for (table, tenant), values in self._rows.items()
+                if table in wanted
+                for key, value in values.items()
+            }
+            return self._position(), rows
+
+    def wait(self, position: int, timeout_s: float) -> bool:
+        """Return as soon as the topic is read past the position, or False after the time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._position() > position, timeout_s)
+
+    def _position(self) -> int:
+        return self._read.get((TABLES.name, 0), 0)
 
     def follow(self) -> None:
         """Start to read the topic in a thread, until ``close``; does nothing the second time."""

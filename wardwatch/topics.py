@@ -25,6 +25,8 @@ class Topic:
 MATCHES = Topic("matches")
 ALERTS = Topic("alerts")
 TABLES = Topic("tables", partitions=1, retention_s=None, compacted=True)
+WORKERS = Topic("workers", partitions=1, retention_s=3600)
+"""Which rows of ``tables`` each matcher and alerter has in force."""
 
 UNKNOWN = "unknown"
 """Stands for the tenant in the dead letter of a record that names none; no hospital may have this slug."""
@@ -63,7 +65,7 @@ def of_tenant(tenant: str) -> list[Topic]:
 
 def shared() -> list[Topic]:
     """Return every topic that all tenants share."""
-    return [MATCHES, ALERTS, TABLES, deadletter(UNKNOWN)]
+    return [MATCHES, ALERTS, TABLES, WORKERS, deadletter(UNKNOWN)]
 
 
 def tenant_of(topic: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from detections.matcher import rule_paths
+from detections.control.live import rule_paths
 from detections.sigma import Ruleset
 from wardwatch import settings
 from wardwatch.text import safe_text

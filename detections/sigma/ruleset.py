@@ -70,7 +70,7 @@ class Ruleset:
 
     def _take(self, parsed: Sequence[Parsed], vocabulary: Vocabulary) -> None:
         filters = list(self._sound_filters(parsed, vocabulary))
-        loaded: dict[str, Rule] = {}
+        loaded: dict[tuple[str, str], Rule] = {}
         sound: list[SigmaRule] = []
         for item in parsed:
             if isinstance(item.sigma, SigmaFilter):
@@ -79,12 +79,12 @@ class Ruleset:
                 if isinstance(item.sigma, SigmaCorrelationRule):
                     raise RuleError("correlation rules are not evaluated yet")
                 rule = loading.compile_rule(item, item.sigma, filters, vocabulary)
-                if first := loaded.get(rule.id):
+                if first := loaded.get((rule.tenant, rule.id)):
                     raise RuleError(f"the id '{rule.id}' is that of {first.file}:{first.line}")
             except REFUSED as error:
                 self.rejected.append(loading.rejected(item.text.file, item.document, error))
             else:
-                loaded[rule.id] = rule
+                loaded[rule.tenant, rule.id] = rule
                 sound.append(item.sigma)
                 self._by_source[rule.logsource.product, rule.logsource.category, rule.logsource.service].append(rule)
         self.rules = list(loaded.values())

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 
 from detections import matches
-from detections.matcher import Matcher, load_rules
+from detections.control.live import of_files, rule_paths
+from detections.control.state import State
+from detections.matcher import Matcher
 from detections.matches import FIELDS_BYTES, MatchRecord
 from detections.sigma import Ruleset
 from detections.tenants import Tenants
@@ -42,7 +45,7 @@ def record(found: Event, *, topic: str = "events.hospital_a", value: bytes | Non
 
 def handled(ruleset: Ruleset, *records: Record) -> tuple[list[MatchRecord], Rejects, Sent]:
     sent, rejects = Sent(), Rejects("matcher", [])
-    Matcher(ruleset, sent, enrich, Tenants(dict))(records, rejects)
+    Matcher(SimpleNamespace(state=State(ruleset=ruleset)), sent, enrich, Tenants(dict))(records, rejects)
     return [matches.decode(value or b"") for _, value, _ in sent.records], rejects, sent
 
 
@@ -117,11 +120,11 @@ def test_placeholders_of_a_hostile_value_are_not_filled_again(ruleset: Ruleset) 
 
 def test_a_rule_folder_that_is_not_there_is_refused_at_start(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"matcher\.rules"):
-        load_rules(MatcherSettings(rules=(tmp_path / "missing",)))
+        rule_paths(MatcherSettings(rules=(tmp_path / "missing",)))
 
 
 def test_rejected_rules_are_logged_and_the_rest_is_in_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     load(tmp_path, rule_document({"f": 1}), "a: [")
-    ruleset = load_rules(MatcherSettings(rules=(tmp_path,), shipped_rules=False))
-    assert (len(ruleset.rules), len(ruleset.rejected)) == (1, 1)
+    state = of_files(rule_paths(MatcherSettings(rules=(tmp_path,), shipped_rules=False)))
+    assert (len(state.ruleset.rules), len(state.rejected)) == (1, 1)
     assert "rule1.yml" in capsys.readouterr().out

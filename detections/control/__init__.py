@@ -1,0 +1,1 @@
+"""The control plane of detection: rules, filters, mutes … as rows on ``tables``, in force within seconds."""

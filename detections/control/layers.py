@@ -1,0 +1,71 @@
+"""Files and rows as one set of texts: a row speaks for the rules whose ids it names, whatever file they are in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from detections.control.rows import Row, RuleRow, TextRow, rule_text
+from detections.sigma import documents
+from detections.sigma.documents import YamlDocument
+from detections.sigma.rule import RuleText
+from wardwatch.errors import RuleError
+from wardwatch.tables import RowId
+
+_ID = re.compile(r"""\bid['"]?\s*:\s*['"]?([\w-]+)""")
+
+
+def texts(files: Sequence[RuleText], rows: Mapping[RowId, Row]) -> list[RuleText]:
+    """Return the texts in force: those of the files without the rules that rows for all speak for, and the rows'."""
+    spoken = {rule_id for tenant, rule_id in spoken_for(rows) if not tenant}
+    own = [
+        rule_text(row, value)
+        for row, value in sorted(rows.items())
+        if (isinstance(value, RuleRow) and value.enabled) or (row[0] == "filters" and isinstance(value, TextRow))
+    ]
+    return [*_without(files, spoken), *own]
+
+
+def spoken_for(rows: Mapping[RowId, Row]) -> frozenset[tuple[str, str]]:
+    """Return (tenant, rule id) of every rule that a row of the tenant replaces or switches off."""
+    return frozenset(
+        (row[1], rule_id)
+        for row, value in rows.items()
+        if isinstance(value, RuleRow)
+        for rule_id in (row[2], *_ids(rule_text(row, value)))
+    )
+
+
+def _ids(text: RuleText) -> list[str]:
+    try:
+        return [found for each in documents.split(text.text, text.file) if (found := _id(each))]
+    except RuleError:
+        return []
+
+
+def _id(document: YamlDocument) -> str:
+    return str(document.value.get("id", "")) if isinstance(document.value, dict) else ""
+
+
+def _without(files: Sequence[RuleText], ids: set[str]) -> Iterator[RuleText]:
+    for file in files:
+        # reading YAML is slow: only texts that may hold one of the ids are read
+        if ids.isdisjoint(_ID.findall(file.text)):
+            yield file
+        else:
+            yield from _blanked(file, ids)
+
+
+def _blanked(file: RuleText, ids: set[str]) -> Iterator[RuleText]:
+    try:
+        found = documents.split(file.text, file.file)
+    except RuleError:
+        yield file  # which the engine rejects
+        return
+    text = file.text
+    for document in found:
+        if _id(document) in ids:
+            # lines stay where they are, so that the reasons of other rules name the right ones
+            text = text.replace(document.text, "---" + "\n" * document.text.count("\n"), 1)
+    if not all(_id(document) in ids for document in found):
+        yield RuleText(file.file, text, file.tenant)

@@ -1,0 +1,123 @@
+"""The state in force in one worker: follows the tables in a thread, off the hot path, and swaps one reference."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import prometheus_client
+import structlog
+
+from detections.control import state
+from detections.control.reports import BEAT_S, Report
+from detections.control.rows import place
+from detections.control.state import State
+from detections.sigma import PACK, loading
+from wardwatch.bus import Bus
+from wardwatch.errors import SettingsError, Unavailable
+from wardwatch.settings import MatcherSettings
+from wardwatch.stage import Runtime
+from wardwatch.tables import Tables
+from wardwatch.topics import WORKERS
+
+log = structlog.get_logger()
+
+RULES = prometheus_client.Gauge("wardwatch_rules", "Rules by what became of them", ["outcome"])
+"""``outcome``: loaded; rejected (of files); refused (rows, of which the last good state is in force)."""
+
+_LOOK_S = 0.5
+_SETTLE_S = 0.2  # rows written together are taken together
+
+
+def rule_paths(settings: MatcherSettings) -> list[Path]:
+    """Return the shipped rules and the operator's own; raises SettingsError for a folder that is not there."""
+    for path in settings.rules:
+        if not path.exists():
+            raise SettingsError(f"matcher.rules: {path} does not exist", step="matcher")
+    return [*([PACK] if settings.shipped_rules else []), *settings.rules]
+
+
+def of_files(paths: Iterable[Path]) -> State:
+    """Return the state of rule files alone; each rejected one is logged."""
+    found = State.of(loading.read(file) for path in paths for file in loading.files(path))
+    for rejected in found.rejected:
+        log.error("rule_rejected", file=str(rejected.file), line=rejected.line, reason=rejected.reason)
+    return found
+
+
+class Live:
+    """Use it as a context; ``state`` is what is in force now, to be read once a batch."""
+
+    def __init__(self, files: State, tables: Tables, bus: Bus, runtime: Runtime) -> None:
+        self.state = files
+        self._tables = tables
+        self._runtime = runtime
+        self._producer = bus.producer()
+        self._position = -1
+        self._reported_s = float("-inf")
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="rules", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._take()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._thread.join()
+        self._report(leaving=True)
+        self._producer.close()
+
+    def _follow(self) -> None:
+        while not self._closing.is_set():
+            if self._tables.wait(self._position, _LOOK_S):
+                self._closing.wait(_SETTLE_S)
+                self._take()
+            if time.monotonic() - self._reported_s > BEAT_S:
+                self._report()
+
+    def _take(self) -> None:
+        position, rows = self._tables.snapshot(state.tables())
+        try:
+            after = self.state.change(rows)
+        except Exception as error:  # whatever a change does to the engine, what was in force goes on
+            log.exception("rules_not_changed")
+            self._runtime.report("rules", ok=False, message=f"{type(error).__name__}: {error}"[:300])
+        else:
+            for row, reason in after.refused.items() - self.state.refused.items():
+                log.error("row_refused", row=str(place(row)), reason=reason)
+            self.state = after
+            self._show()
+        self._position = position
+        self._report()
+
+    def _show(self) -> None:
+        now = self.state
+        rejected = len(now.unread) + len(now.ruleset.rejected)
+        for outcome, count in (("loaded", now.ruleset.rules), ("refused", now.refused)):
+            RULES.labels(outcome).set(len(count))
+        RULES.labels("rejected").set(rejected)
+        message = f"{len(now.ruleset.rules)} loaded, {rejected} rejected"
+        message += f", {len(now.refused)} rows refused" if now.refused else ""
+        self._runtime.report("rules", ok=True, message=message, refused=_refused(now))
+
+    def _report(self, *, leaving: bool = False) -> None:
+        runtime, now = self._runtime, self.state
+        worker = f"{runtime.stage}-{runtime.instance}@{socket.gethostname()}"
+        report = Report(worker, self._position, len(now.ruleset.rules), _refused(now), leaving)
+        try:
+            self._producer.send(WORKERS.name, msgspec.json.encode(report), key=worker)
+            self._producer.flush()
+        except Unavailable as error:
+            log.warning("not_reported", reason=str(error))
+        self._reported_s = time.monotonic()
+
+
+def _refused(now: State) -> dict[str, str]:
+    return {str(place(row)): reason for row, reason in now.refused.items()}

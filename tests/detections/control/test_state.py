@@ -1,0 +1,162 @@
+"""Rows change what is in force; a change that is wrong or breaks others is refused and the old state stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import yaml
+
+from detections.control.state import State
+from detections.sigma import Match
+from detections.sigma.rule import RuleText
+from tests.detections.rules_under_test import event, rule_document
+from wardwatch.event import Document
+from wardwatch.tables import RowId
+
+ONE, TWO = str(UUID(int=1)), str(UUID(int=2))
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OWN = {"by": "lin", "reason": "known scanner", "expires": "2026-03-02T00:00:00Z"}
+
+
+def text(rule_id: str, value: str, **more: Any) -> str:
+    return yaml.safe_dump(rule_document({"f": value}, id=rule_id, **more))
+
+
+FILES = State.of([RuleText(Path("pack.yml"), text(ONE, "shipped") + "---\n" + text(TWO, "other"))])
+APART = State.of([RuleText(Path("one.yml"), text(ONE, "shipped")), RuleText(Path("two.yml"), text(TWO, "other"))])
+
+
+def rules(*rows: tuple[str, str, Document]) -> dict[RowId, Document]:
+    return {("rules", tenant, key): value for tenant, key, value in rows}
+
+
+def fired(state: State, value: str, tenant: str = "renai") -> list[str]:
+    found = event({"f": value})
+    found.tenant = tenant
+    matches: list[Match] = state.ruleset.match(found)
+    return [match.rule.id for match in matches if state.holds(match.rule, tenant)]
+
+
+@pytest.mark.parametrize("files", [FILES, APART])
+def test_a_row_with_the_id_of_a_shipped_rule_replaces_it_and_its_removal_brings_it_back(files: State) -> None:
+    changed = files.change(rules(("", ONE, {"text": text(ONE, "mine")})))
+    assert (fired(changed, "shipped"), fired(changed, "mine"), fired(changed, "other")) == ([], [ONE], [TWO])
+    assert fired(changed.change({}), "shipped") == [ONE]
+
+
+def test_a_tenants_row_holds_for_it_alone() -> None:
+    changed = FILES.change(rules(("renai", ONE, {"text": text(ONE, "mine")})))
+    assert (fired(changed, "shipped"), fired(changed, "mine")) == ([], [ONE])
+    assert (fired(changed, "shipped", "zhongxin"), fired(changed, "mine", "zhongxin")) == ([ONE], [])
+
+
+@pytest.mark.parametrize("row", [{"enabled": False}, {"enabled": False, "text": text(ONE, "mine")}])
+def test_a_row_that_is_not_enabled_switches_a_rule_off(row: Document) -> None:
+    everywhere, here = FILES.change(rules(("", ONE, row))), FILES.change(rules(("renai", ONE, row)))
+    assert (fired(everywhere, "shipped"), fired(everywhere, "mine")) == ([], [])
+    assert (fired(here, "shipped"), fired(here, "shipped", "zhongxin")) == ([], [ONE])
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ({"text": "title: ["}, "not YAML"),
+        ({"text": text(ONE, "x").replace("f:", "f|containz:")}, "containz"),
+        ({"text": text(TWO, "x"), "owner": "me"}, "owner"),
+        ({"text": 7}, "text"),
+        ({}, "a row without text"),
+        ({"text": "x" * 600_000}, "text"),
+    ],
+)
+def test_a_bad_rule_is_refused_with_its_reason_and_the_last_good_one_stays(bad: Document, reason: str) -> None:
+    good = FILES.change(rules(("", "a.yml", {"text": text(ONE, "mine")})))
+    after = good.change(rules(("", "a.yml", bad), ("", "b.yml", {"text": text(str(UUID(int=3)), "new")})))
+    assert (fired(after, "mine"), fired(after, "new")) == ([ONE], [str(UUID(int=3))])
+    assert list(after.refused) == [("rules", "", "a.yml")]
+    assert reason in after.refused["rules", "", "a.yml"]
+    assert after.change(rules(("", "a.yml", {"text": text(ONE, "better")}))).refused == {}
+
+
+def test_of_many_rows_only_the_bad_ones_are_refused() -> None:
+    many = {f"r{n}.yml": {"text": text(str(UUID(int=100 + n)), f"v{n}") if n % 7 else "a: ["} for n in range(40)}
+    after = FILES.change({("rules", "", key): value for key, value in many.items()})
+    assert sorted(key for _, _, key in after.refused) == sorted(f"r{n}.yml" for n in range(0, 40, 7))
+    assert len(after.ruleset.rules) == 2 + 40 - 6
+
+
+def test_a_row_that_claims_the_id_of_another_row_is_refused() -> None:
+    after = FILES.change(rules(("", "a.yml", {"text": text(ONE, "a")}), ("", "b.yml", {"text": text(ONE, "b")})))
+    assert (fired(after, "a"), fired(after, "b")) == ([ONE], [])
+    assert "is that of" in after.refused["rules", "", "b.yml"]
+
+
+def test_a_filter_is_in_force_and_a_removal_of_the_rule_it_names_is_refused() -> None:
+    own = {("rules", "", "a.yml"): {"text": text(str(UUID(int=3)), "new", name="new_rule")}}
+    excluding = {
+        "title": "no h1",
+        "logsource": {"product": "test"},
+        "filter": {"rules": ["new_rule"], "selection": {"host.name": "h1"}, "condition": "not selection"},
+    }
+    both = FILES.change({**own, ("filters", "", "f.yml"): {"text": yaml.safe_dump(excluding)}})
+    assert both.refused == {}
+    assert not both.ruleset.match(event({"f": "new", "host.name": "h1"}))
+    assert both.ruleset.match(event({"f": "new", "host.name": "h2"}))
+    after = both.change({("filters", "", "f.yml"): {"text": yaml.safe_dump(excluding)}})
+    assert "it would break" in after.refused["rules", "", "a.yml"]
+    assert after.ruleset.match(event({"f": "new", "host.name": "h2"}))
+
+
+def test_a_rules_version_tells_its_states_apart() -> None:
+    def version(state: State) -> str:
+        (match,) = state.ruleset.match(event({"f": "mine"}))
+        return match.rule.version
+
+    first = FILES.change(rules(("", ONE, {"text": text(ONE, "mine")})))
+    second = first.change(rules(("", ONE, {"text": text(ONE, "mine", level="high")})))
+    assert version(first) != version(second)
+
+
+@pytest.mark.parametrize(("tenant", "muted_for"), [("renai", {"renai"}), ("", {"renai", "zhongxin"})])
+def test_a_mute_holds_for_its_tenant_until_it_expires(tenant: str, muted_for: set[str]) -> None:
+    state = FILES.change({("mutes", tenant, ONE): OWN})
+    assert {each for each in ("renai", "zhongxin") if state.muted(ONE, each, NOON)} == muted_for
+    assert not state.muted(TWO, "renai", NOON)
+    assert not state.muted(ONE, "renai", datetime(2026, 3, 2, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("without", ["by", "reason", "expires"])
+def test_a_mute_needs_who_why_and_until_when(without: str) -> None:
+    row = {name: value for name, value in OWN.items() if name != without}
+    state = FILES.change({("mutes", "renai", ONE): row})
+    assert without in state.refused["mutes", "renai", ONE]
+    assert not state.muted(ONE, "renai", NOON)
+
+
+def test_a_change_of_mutes_compiles_no_rule() -> None:
+    assert FILES.change({("mutes", "renai", ONE): OWN}).ruleset is FILES.ruleset
+
+
+@pytest.mark.parametrize("scope", [{}, {"where": {}}, {"where": {"a": ""}}, {"rule": ONE, "where": {"a": 1}}])
+def test_a_suppression_must_not_silence_everything(scope: Mapping[str, Any]) -> None:
+    state = FILES.change({("suppressions", "renai", "s1"): {**OWN, **scope}})
+    assert list(state.refused) == [("suppressions", "renai", "s1")]
+
+
+@pytest.mark.parametrize("key", ["../x", "a/b", "", "-x", "a b"])
+def test_a_key_is_a_name_without_path(key: str) -> None:
+    assert "is no key" in FILES.change(rules(("", key, {"enabled": False}))).refused["rules", "", key]
+
+
+def test_lines_of_the_rules_that_stay_are_those_of_the_file() -> None:
+    before = {rule.id: rule.line for rule in FILES.ruleset.rules}
+    changed = FILES.change(rules(("", ONE, {"enabled": False})))
+    assert {rule.id: rule.line for rule in changed.ruleset.rules} == {TWO: before[TWO]}
+
+
+def test_a_filter_of_one_tenant_is_refused_rather_than_in_force_for_all() -> None:
+    assert "every tenant" in FILES.change({("filters", "renai", "f"): {"text": "x"}}).refused["filters", "renai", "f"]
