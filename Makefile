@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check bench lock clean
+.PHONY: setup demo test check bench catalogue lock clean
 
 setup: .venv/ready ## create the environment from the lock
 
@@ -28,6 +28,9 @@ check: setup ## lint, types, architecture
 
 bench: setup ## every benchmark
 	$(BIN)/python -m bench
+
+catalogue: setup ## write the source catalogue from the parsers
+	$(BIN)/python -m ingest.catalogue docs/reference/sources
 
 lock: ## refresh requirements.lock
 	uv pip compile pyproject.toml --all-extras --generate-hashes --universal --python-version 3.11 --no-header -o requirements.lock

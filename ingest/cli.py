@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from ingest.listeners.file import MAX_WHOLE_BYTES, WHOLE
+from ingest.listeners.file import MAX_WHOLE_BYTES
 from ingest.parsers import PARSERS, Parser, Record, Site
 from ingest.parsers import parser as parser_of
 from ingest.parsers.evtx_file import MAGIC
@@ -80,7 +80,7 @@ def _print(reader: _Reader, path: Path) -> int:
     name = "stdin" if str(path) == "-" else str(path)
     failures = number = 0
     with _opened(path) as file:
-        for start, block in _blocks(file, reader.parser.name):
+        for start, block in _blocks(file, reader.parser):
             for found, raw in _located(reader.parser.split(block), block):
                 number += 1
                 at = None if found is None else start + found
@@ -103,16 +103,16 @@ def _located(records: Iterator[bytes], block: bytes) -> Iterator[tuple[int | Non
         offset = found + len(raw)
 
 
-def _blocks(file: BinaryIO, source: str) -> Iterator[tuple[int, bytes]]:
+def _blocks(file: BinaryIO, source: Parser) -> Iterator[tuple[int, bytes]]:
     """Yield a file in parts that end with a record, each with its offset; raises BadParameter for one too large.
 
     Where records are lines or JSON objects a part is about BLOCK_BYTES long; other files come whole.
     """
     start, block = 0, file.read(BLOCK_BYTES)
-    if source in WHOLE or block.startswith(MAGIC):
+    if source.whole or block.startswith(MAGIC):
         block += file.read(MAX_WHOLE_BYTES)
         if len(block) > MAX_WHOLE_BYTES:
-            raise typer.BadParameter(f"more than {MAX_WHOLE_BYTES} bytes in a file of {source}", param_hint="FILE")
+            raise typer.BadParameter(f"more than {MAX_WHOLE_BYTES} bytes in a file of {source.name}", param_hint="FILE")
         yield 0, block
         return
     border = b"\n{" if block.lstrip(b"\xef\xbb\xbf \t\r\n[")[:1] == b"{" else b"\n"

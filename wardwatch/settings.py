@@ -32,7 +32,7 @@ class _Section(BaseModel):
 class SourceSettings(_Section):
     """One source of a collector: what it sends (``parser``) and how it arrives (``transport``)."""
 
-    parser: str = Field(description="Name of the parser: hl7v2, dicom_audit, windows, linux, huawei_usg, mysql_audit.")
+    parser: str = Field(description="Name of the parser, as the source catalogue lists it: hl7v2, windows, …")
     transport: Literal["udp", "tcp", "tls", "mllp", "http", "file"]
     listen: str = Field("", description="host:port of a network listener; several HTTP sources share one.")
     path: str = Field("", description="URL path of an HTTP source, or the file (a glob) to tail.")

@@ -23,9 +23,6 @@ from ingest.parsers import Record
 from ingest.spool import write_durably
 from wardwatch.errors import RecordError, SettingsError
 
-WHOLE = ("hl7v2", "dicom_audit")
-"""Sources whose records span lines; so do those of EVTX files."""
-
 POLL_S = 0.25
 MAX_WHOLE_BYTES = 256 * 2**20
 _READ_BYTES = 2 * MAX_FRAME_BYTES
@@ -134,7 +131,7 @@ class FileListener:
 
     def _is_whole(self, path: Path) -> bool:
         """Tell whether records are no lines, so that the file can be read only when it is complete."""
-        if self._source.name in WHOLE:
+        if self._source.parser.whole:
             return True
         with path.open("rb") as file:
             return file.read(len(_EVTX)) == _EVTX

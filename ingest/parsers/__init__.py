@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from importlib import import_module
+from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 from ingest.scrub import Action
@@ -52,15 +53,35 @@ class Parser:
 
     ``split`` cuts a file into the bytes of its records (a listener's frame is one record already); ``parse`` returns
     the events of one record, at least one, and raises ParseError; ``policy`` maps fields to what the scrub does.
+    ``title``, ``reads`` and ``logsources`` are its entry in the catalogue: the products, their formats, and the log
+    sources of the events, where "*" stands for what the event decides. ``whole`` says that records span lines, so that
+    a file can be read only when it is complete.
     """
 
     name: str
     split: Callable[[bytes], Iterator[bytes]]
     parse: Callable[[Record, Site], list[Parsed]]
     policy: Mapping[str, Action]
+    title: str
+    reads: str
+    logsources: tuple[LogSource, ...]
+    whole: bool = False
+
+    def sample(self) -> bytes:
+        """Return the records of ``ingest/samples`` that are this source's example."""
+        samples = files("ingest").joinpath("samples").iterdir()
+        (found,) = (sample for sample in samples if sample.name.rpartition(".")[0] == self.name)
+        return found.read_bytes()
 
 
-PARSERS = ("hl7v2", "dicom_audit", "windows", "linux", "huawei_usg", "mysql_audit")
+PARSERS = (
+    "hl7v2",
+    "dicom_audit",
+    "mysql_audit",
+    "windows",
+    "linux",
+    "huawei_usg",
+)
 """Every source by its stable name, which is also its module here."""
 
 

@@ -283,4 +283,8 @@ PARSER = Parser(
         "hospital.patient.id_token": Action.PATIENT,
         "dicom.study_uid_token": Action.STUDY,
     },
+    title="DICOM and IHE ATNA audit messages",
+    reads="DICOM PS3.15 A.5 and IHE ITI-20, RFC 3881 and current dialect, in RFC 5424 syslog or bare XML",
+    logsources=(LOGSOURCE,),
+    whole=True,
 )

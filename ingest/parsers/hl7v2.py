@@ -299,4 +299,8 @@ PARSER = Parser(
         "hospital.encounter.id_token": Action.ENCOUNTER,
         "hospital.order.id_token": Action.ENCOUNTER,
     },
+    title="HL7 v2 messages",
+    reads="ADT, QBP, ORU, … in any separators, CR, LF or CRLF, GBK or UTF-8 by MSH-18",
+    logsources=(LOGSOURCE,),
+    whole=True,
 )

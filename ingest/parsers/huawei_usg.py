@@ -20,6 +20,7 @@ from ingest.syslog import parse as parse_syslog
 from wardwatch.errors import ParseError
 from wardwatch.event import Document, LogSource, rfc3339
 
+_LOGSOURCE = LogSource("huawei", "firewall", "usg")
 _LOG = re.compile(
     r"%%(?P<version>\d{2})(?P<module>[\w-]{1,32})/(?P<severity>[0-7])/(?P<brief>[\w-]{1,64})"
     r"(?:\((?P<kind>\w)\))?(?:\[(?P<sequence>\d{1,18})\])?:?\s*(?P<text>.*)",
@@ -99,7 +100,7 @@ def parse(record: Record, site: Site) -> list[Parsed]:
     if not pairs:
         doc["message"] = found["text"].strip()
     _categorise(doc, found["module"].upper(), found["brief"].upper())
-    return [Parsed(doc, LogSource("huawei", "firewall", "usg"))]
+    return [Parsed(doc, _LOGSOURCE)]
 
 
 def _header(record: Record, site: Site, before: str) -> tuple[str, str]:
@@ -165,6 +166,7 @@ def _set(doc: Document, target: str, value: str) -> None:
 
 
 def _categorise(doc: Document, module: str, brief: str) -> None:
+    doc |= {"event.category": ["host"], "event.type": ["info"], "event.action": "firewall-event"}
     for pattern, categorise in _MEANINGS:
         if pattern.match(f"{module}/{brief}"):
             categorise(doc, brief)
@@ -232,5 +234,11 @@ _MEANINGS: tuple[tuple[re.Pattern[str], Callable[[Document, str], None]], ...] =
 )
 
 PARSER = Parser(
-    "huawei_usg", lines, parse, dict.fromkeys(("message", "file.name", "url.path", "event.reason"), Action.TEXT)
+    "huawei_usg",
+    lines,
+    parse,
+    dict.fromkeys(("message", "file.name", "url.path", "event.reason"), Action.TEXT),
+    title="Huawei USG firewalls",
+    reads="policy, session, threat, URL and login logs behind any syslog header",
+    logsources=(_LOGSOURCE,),
 )

@@ -22,6 +22,7 @@ _FILE_PRIORITY = b"<86>"  # authpriv.info: a file does not keep the priority
 _OLD_TIME = re.compile(rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ \S")
 _NEW_TIME = re.compile(rb"(\d{4}-\d\d-\d\dT\S{8,30}) (\S{1,255}) ([^\s:\[]{1,48})(?:\[(\d{1,10})\])?: ")
 _AUTHENTICATION = ["authentication"]
+_UNKNOWN: Document = {"event.category": ["host"], "event.type": ["info"], "event.action": "syslog-message"}
 _Pattern = tuple[re.Pattern[str], Callable[[re.Match[str]], Document]]
 
 
@@ -45,7 +46,7 @@ def parse(record: Record, site: Site) -> list[Parsed]:
     if message.process_id.isdecimal():
         doc["process.pid"] = int(message.process_id[:18])
     found = _meaning(program, body)
-    doc.update(found or {"message": body})
+    doc.update(found or {**_UNKNOWN, "message": body})
     return [Parsed(doc, LogSource("linux", service=service))]
 
 
@@ -229,4 +230,12 @@ _SERVICES = {
 }
 _TEXTS = ("message", "process.command_line", "process.working_directory")
 
-PARSER = Parser("linux", lines, parse, dict.fromkeys(_TEXTS, Action.TEXT))
+PARSER = Parser(
+    "linux",
+    lines,
+    parse,
+    dict.fromkeys(_TEXTS, Action.TEXT),
+    title="Linux logins and privileges",
+    reads="sshd, sudo, su, PAM sessions and others, by syslog or from files",
+    logsources=(LogSource("linux", service="*"),),
+)

@@ -242,4 +242,12 @@ def _text(value: object) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-PARSER = Parser("mysql_audit", split, parse, {"db.os_user": Action.STAFF})
+PARSER = Parser(
+    "mysql_audit",
+    split,
+    parse,
+    {"db.os_user": Action.STAFF},
+    title="MySQL, MariaDB and Percona audit",
+    reads="MariaDB and Percona server_audit CSV, MySQL Enterprise and Percona JSON",
+    logsources=(_LOGSOURCE,),
+)

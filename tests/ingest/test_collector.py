@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -23,7 +23,7 @@ from ingest import parsers
 from ingest.collector import own_folder, run
 from ingest.deadletter import deadletter
 from ingest.forwarder import Forwarder
-from ingest.parsers import Parsed, Parser, Record, Site
+from ingest.parsers import Parsed, Record, Site
 from ingest.quarantine import Quarantine
 from tests.ingest.running import HL7, dead_letters, events, linux, on_bus, running, settings_of
 from wardwatch import topics
@@ -268,7 +268,7 @@ def test_a_parser_that_fails_unexpectedly_costs_one_record(tmp_path: Path, monke
             raise KeyError("a mistake of the parser")
         return real.parse(record, site)
 
-    monkeypatch.setattr(parsers, "parser", lambda _: Parser("linux", real.split, parse, real.policy))
+    monkeypatch.setattr(parsers, "parser", lambda _: replace(real, parse=parse))
     log = tmp_path / "auth.log"
     log.write_bytes(b"strange\n" + linux(1) + b"\n")
     with running(tmp_path / "data", SourceSettings(parser="linux", transport="file", path=str(log))) as site:
@@ -282,7 +282,7 @@ def test_dead_letters_are_listed_shown_and_replayed_when_the_parser_can_read_the
     log = tmp_path / "auth.log"
     log.write_bytes(linux(1) + b"\nnonsense\n")
     with monkeypatch.context() as patch:
-        patch.setattr(parsers, "parser", lambda _: Parser("linux", real.split, lambda *_: [], real.policy))
+        patch.setattr(parsers, "parser", lambda _: replace(real, parse=lambda *_: []))
         with running(tmp_path, SourceSettings(parser="linux", transport="file", path=str(log))) as site:
             wait_until(lambda: site.counts("linux") == (2, 0, 0, 2), what="both refused")
     monkeypatch.setenv("WARDWATCH_DATA_DIR", str(tmp_path))

@@ -13,7 +13,7 @@ import pytest
 from ingest.cli import BLOCK_BYTES, _blocks, _located
 from ingest.parsers import PARSERS, parser
 
-SAMPLES = Path(__file__).parents[2] / "bench" / "samples"
+SAMPLES = Path(__file__).parents[2] / "ingest" / "samples"
 
 
 def parse(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -70,7 +70,7 @@ def test_a_long_file_is_read_in_parts_and_every_record_keeps_its_place(source: s
     long = tmp_path / file
     long.write_bytes(b"".join(records))
     with long.open("rb") as opened:
-        blocks = list(_blocks(opened, source))
+        blocks = list(_blocks(opened, parser(source)))
     assert b"".join(block for _, block in blocks) == long.read_bytes()
     assert max(len(block) for _, block in blocks) < 2 * BLOCK_BYTES + 2**20
     found = [raw for _, block in blocks for raw in parser(source).split(block)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,7 +17,6 @@ from wardwatch.event import LogSource, encode
 
 SITE = Site(ZoneInfo("Asia/Shanghai"))
 RECEIVED = datetime(2026, 3, 1, 0, 0, tzinfo=UTC)
-SAMPLES = Path(__file__).parents[3] / "bench" / "samples" / "huawei_usg.log"
 POLICY = (
     "vsys=public, protocol=6, source-ip=10.3.1.5, source-port=40123, destination-ip=203.0.113.80, "
     "destination-port=443, source-zone=trust, destination-zone=untrust, application-name=, rule-name=诊区外联."
@@ -101,7 +99,7 @@ def test_direction_is_the_hospitals(source: str, destination: str, direction: st
 
 
 def test_a_session_end_has_addresses_behind_nat_and_volume() -> None:
-    doc = one(SAMPLES.read_bytes().splitlines()[2]).doc
+    doc = one(PARSER.sample().splitlines()[2]).doc
     assert (doc["source.nat.ip"], doc["source.bytes"], doc["destination.bytes"]) == ("192.0.2.1", 1200, 8000)
     assert doc["event.type"] == ["connection", "end"]
 
@@ -131,7 +129,7 @@ def test_logins_name_account_and_address(text: str, user: str, source: str | Non
 
 
 def test_threats_are_alerts_with_their_signature() -> None:
-    intrusion, virus, web = (one(line).doc for line in SAMPLES.read_bytes().splitlines()[5:8])
+    intrusion, virus, web = (one(line).doc for line in PARSER.sample().splitlines()[5:8])
     assert (intrusion["event.kind"], intrusion["threat.signature.name"]) == ("alert", "Generic traversal, path")
     assert intrusion["event.type"] == ["denied"]
     assert (virus["event.category"][0], virus["file.name"]) == ("malware", "scan.exe")

@@ -7,7 +7,6 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
 
-from bench.parse import SAMPLES
 from detections import matches
 from detections.fold import Alerting, Arrival, fold
 from detections.sigma import PACK, Ruleset
@@ -50,8 +49,7 @@ def _records(hospital: Hospital) -> Iterator[tuple[str, bytes, datetime]]:
         at = moment(hospital, MIDNIGHT, step.at_s)
         yield step.source.removesuffix("_udp"), step.make(at), at
     for source in PARSERS:
-        (sample,) = SAMPLES.glob(f"{source}.*")
-        for data in parser(source).split(sample.read_bytes()):
+        for data in parser(source).split(parser(source).sample()):
             yield source, data, MIDNIGHT
 
 
