@@ -18,6 +18,8 @@ from detections.logsource import BROADER
 from detections.sigma import loading
 from detections.sigma.condition import from_detections
 from detections.sigma.loading import REFUSED, Parsed, Rejected
+from detections.sigma.memo import Memory
+from detections.sigma.program import Program
 from detections.sigma.rule import Match, Rule, RuleText
 from detections.sigma.view import View
 from detections.sigma.vocabulary import SHIPPED, Vocabulary
@@ -37,6 +39,8 @@ class Ruleset:
     rules: list[Rule] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     _by_source: dict[tuple[str, str, str], list[Rule]] = field(default_factory=lambda: defaultdict(list), repr=False)
+    _programs: dict[LogSource, Program] = field(default_factory=dict, repr=False)
+    _memory: Memory = field(default_factory=Memory, repr=False)
 
     @classmethod
     def load(cls, paths: Iterable[Path], vocabulary: Vocabulary = SHIPPED) -> Ruleset:
@@ -58,9 +62,18 @@ class Ruleset:
 
     def match(self, event: Event, zone: tzinfo = ZONE) -> list[Match]:
         """Return the rules that the event meets; ``zone`` is the tenant's, for rules that ask for the hour."""
+        met = self.program(event.logsource).match(event.doc, zone)
+        if not met:
+            return []
         view = View(event.doc, zone)
-        rules = (rule for rule in self.candidates(event.logsource) if rule.tenant in ("", event.tenant))
-        return [Match(rule, rule.matched(view)) for rule in rules if rule.applies(view)]
+        return [Match(rule, rule.matched(view)) for rule in met if rule.tenant in ("", event.tenant)]
+
+    def program(self, source: LogSource) -> Program:
+        """Return the compiled rules that concern a log source; compiled when first asked for."""
+        found = self._programs.get(source)
+        if found is None:
+            found = self._programs[source] = Program(list(self.candidates(source)), self._memory)
+        return found
 
     def candidates(self, source: LogSource) -> Iterator[Rule]:
         """Yield the rules that concern a log source (``Rule.concerns``), by their index."""
