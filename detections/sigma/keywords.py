@@ -29,15 +29,19 @@ class Prefilter:
 
     def __init__(self, tests: Iterable[Test]) -> None:
         found = [_piece(test) for test in tests]
+        self._found: list[int] = []
         self._database = _database({piece for piece in found if piece}) if found and None not in found else None
 
     def may_match(self, raw: bytes) -> bool:
         """Tell whether a keyword can be in the values of the JSON object in ``raw``."""
         if self._database is None:
             return True
-        found: list[int] = []
-        self._database.scan(raw, match_event_handler=lambda number, *_: found.append(number))
-        return bool(found)
+        self._found.clear()
+        self._database.scan(raw, match_event_handler=self._take)
+        return bool(self._found)
+
+    def _take(self, number: int, _start: int, _end: int, _flags: int, _context: object) -> None:
+        self._found.append(number)
 
 
 def _piece(test: Test) -> str | None:

@@ -19,8 +19,6 @@ _ENTRY_BYTES = 200  # of a value's text object, its entry and its place in the d
 Entry = tuple[Numbers, Numbers]
 """The numbers of the tests that a value meets, and the places of the rules that it makes candidates."""
 
-NOTHING: Entry = (NONE, NONE)
-
 
 class Memory:
     """The bound that memos share; ``limit`` is in bytes, of which one generation may use half."""
@@ -43,8 +41,8 @@ class Memory:
                 memo.age()
 
 
-class Memo(dict[Scalar, Entry]):
-    """The entries of one field: ``memo[value]`` of a string or an integer, ``of(value)`` of any other scalar.
+class Memo(dict[Scalar, Entry | None]):
+    """The entries of one field, None where a value meets no test: ``memo[value]`` of a text or an integer, else ``of``.
 
     Only those two are keys: to a dictionary ``True``, ``1`` and ``1.0`` are one, to a rule they are three.
     """
@@ -52,31 +50,35 @@ class Memo(dict[Scalar, Entry]):
     __hash__ = object.__hash__  # type: ignore[assignment]
     __eq__ = object.__eq__
 
-    def __init__(self, scanner: Scanner, witnesses: Mapping[int, Numbers], memory: Memory) -> None:
+    def __init__(self, scanner: Scanner, memory: Memory) -> None:
         super().__init__()
         self.misses = 0
         self._scanner = scanner
-        self._witnesses = witnesses
+        self._witnesses: Mapping[int, Numbers] = {}
         self._memory = memory
-        self._before: dict[Scalar, Entry] = {}
+        self._before: dict[Scalar, Entry | None] = {}
         memory.join(self)
 
-    def __missing__(self, value: Scalar) -> Entry:
+    def __missing__(self, value: Scalar) -> Entry | None:
         if value.__class__ is str and len(value) > LONG:
             return self.of(value)
-        found = self._before.get(value)
-        if found is None:
-            found = self.of(value)
+        found = self._before[value] if value in self._before else self.of(value)
         size = len(value) if value.__class__ is str else 8
-        self._memory.take(size + _ENTRY_BYTES + 40 * len(found[0]))
+        self._memory.take(size + _ENTRY_BYTES + (40 * len(found[0]) if found else 0))
         self[value] = found
         return found
 
-    def of(self, value: Scalar) -> Entry:
+    def of(self, value: Scalar) -> Entry | None:
         """Return the entry of a scalar, by the tests themselves."""
         self.misses += 1
         met = self._scanner.scan(value)
-        return (met, _union(met, self._witnesses.get)) if met else NOTHING
+        return (met, _union(met, self._witnesses.get)) if met else None
+
+    def begin(self, witnesses: Mapping[int, Numbers]) -> None:
+        """Start anew with the places of the rules by the numbers of their witnesses."""
+        self._witnesses = witnesses
+        self._before = {}
+        self.clear()
 
     def age(self) -> None:
         """Start a new generation; the one before is asked once more for each value."""

@@ -1,7 +1,7 @@
 """Many patterns searched for in one pass over a text.
 
-Hyperscan reads literals and ``*`` patterns (its databases are complete when compiled, so that the first text is read as fast
-as the last); RE2 reads what users write as regular expressions, in linear time whatever they write.
+Hyperscan reads literals and ``*`` patterns (its databases are complete when compiled: the first text is read as fast as
+the last); RE2 reads what users write as regular expressions, in linear time whatever they write.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def _database(patterns: Sequence[Pattern]) -> hyperscan.Database:
 class Expressions:
     """Regular expressions (RE2 syntax), in as many sets as the limit of memory asks for.
 
-    A set that compiles has room for the states of any text (RE2 keeps at least twenty of its largest and forgets others),
-    so that a search never fails for want of memory.
+    A set that compiles has room for the states of any text (RE2 keeps at least twenty of its largest and forgets
+    others), so that a search never fails for want of memory.
     """
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:

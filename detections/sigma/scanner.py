@@ -1,7 +1,7 @@
 """All tests on one field at once: a value → the numbers of the tests that it meets.
 
-Literals that are the whole value are looked up; the others are searched for together, so that a value is read once however
-many rules ask for it (docs/decisions/0008-engine.md).
+Literals that are the whole value are looked up; the others are searched for together, so that a value is read once
+however many rules ask for it (docs/decisions/0008-engine.md).
 """
 
 from __future__ import annotations

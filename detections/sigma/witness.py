@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from detections.sigma.expression import And, Expression, Named, Or, Test
 from detections.sigma.scanner import is_of_value
 
 Witnesses = frozenset[Test]
+Weight = Callable[[Test], float]
 
 _TEXT = ("equals", "startswith", "endswith", "contains", "like")
 
 
-def witnesses(node: Expression) -> Witnesses | None:
-    """Return tests of which at least one holds wherever the tree does; None where it can hold without any."""
+def witnesses(node: Expression, weight: Weight) -> Witnesses | None:
+    """Return tests of which at least one holds wherever the tree does; None where it can hold without any.
+
+    Where there is a choice, the tests with the least sum of ``weight`` are taken: how often each is thought to hold.
+    """
     if isinstance(node, Test):
         return frozenset((node,)) if is_of_value(node) else None
     if isinstance(node, Named):
-        return witnesses(node.item)
+        return witnesses(node.item, weight)
     if isinstance(node, Or):
-        return _together(witnesses(item) for item in node.items)
+        return _together(witnesses(item, weight) for item in node.items)
     if isinstance(node, And):
-        found = [each for item in node.items if (each := witnesses(item)) is not None]
-        return min(found, key=_weight) if found else None
+        found = [each for item in node.items if (each := witnesses(item, weight)) is not None]
+        return min(found, key=lambda tests: sum(map(weight, tests)), default=None)
     return None
 
 
@@ -35,6 +39,6 @@ def _together(found: Iterable[Witnesses | None]) -> Witnesses | None:
     return frozenset(together)
 
 
-def _weight(found: Witnesses) -> float:
-    """Return a guess of how often one of the tests holds: long literals are rare, numbers and short words are not."""
-    return sum(0.8 ** min(len(test.value), 24) if test.op in _TEXT else 0.3 for test in found)
+def guess(test: Test) -> float:
+    """Return how often a test may hold, before any event was seen: long literals seldom, numbers often."""
+    return 0.8 ** min(len(test.value), 24) if test.op in _TEXT else 0.3
