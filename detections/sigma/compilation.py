@@ -35,15 +35,16 @@ def _source(node: Expression, numbers: Mapping[Test, int], names: dict[str, Any]
 
 
 def _test(test: Test, numbers: Mapping[Test, int], names: dict[str, Any]) -> str:
-    if test in numbers:
-        return f"{numbers[test]} in met"
+    if (number := numbers.get(test)) is not None:
+        return f"{number} in met"
     return f"holds({_name(test, names)}, view)"
 
 
 def _joined(items: tuple[Expression, ...], all_of: bool, numbers: Mapping[Test, int], names: dict[str, Any]) -> str:
     """Return the items joined; those that are numbers are one operation on sets, the cheapest, and come first."""
-    plain = frozenset(numbers[item] for item in items if isinstance(item, Test) and item in numbers)
-    rest = [_source(item, numbers, names) for item in items if not (isinstance(item, Test) and item in numbers)]
+    found = [(item, numbers.get(item) if isinstance(item, Test) else None) for item in items]
+    plain = frozenset(number for _, number in found if number is not None)
+    rest = [_source(item, numbers, names) for item, number in found if number is None]
     parts = [_of_set(plain, all_of, names)] if plain else []
     return "(" + (" and " if all_of else " or ").join([*parts, *rest]) + ")"
 

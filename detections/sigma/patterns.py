@@ -6,6 +6,7 @@ the last); RE2 reads what users write as regular expressions, in linear time wha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import hyperscan
@@ -16,14 +17,30 @@ from wardwatch.errors import RuleError
 SET_BYTES = 16 << 20  # of one RE2 set: its program and the states that it keeps of its automaton
 _FLAGS = hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
 
+START, END = b"\xfe", b"\xff"
+Literal = tuple[bytes, int]
 Pattern = tuple[str, int]
 """A pattern and the number of its test."""
 
 
-class Literals:
-    """Expressions of escaped literals, ``.*`` and anchors, compiled by Hyperscan. One thread at a time may search."""
+def literal(texts: Sequence[str], *, open_start: bool, open_end: bool) -> bytes:
+    """Return the pattern of texts that follow each other, each anywhere after the one before."""
+    found = b".*".join(re.escape(_bytes(text)) for text in texts)
+    return b"%b%b%b" % (b"" if open_start else START, found, b"" if open_end else END)
 
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+class Literals:
+    """Escaped literals, joined by ``.*`` or alone, compiled by Hyperscan. One thread at a time may search.
+
+    A text lies between START and END, bytes that no UTF-8 holds (RFC 3629, 1): a literal with one of them is anchored
+    there, and stays a literal, which compiles thirty times as fast as an expression with an anchor.
+    """
+
+    def __init__(self, patterns: Sequence[Literal]) -> None:
         self._found: list[int] = []
         self._database = _database(patterns) if patterns else None
 
@@ -31,17 +48,17 @@ class Literals:
         """Return the numbers of the patterns in the text; the list is used again by the next search."""
         self._found.clear()
         if self._database is not None:
-            self._database.scan(text.encode("utf-8", "surrogatepass"), match_event_handler=self._take)
+            self._database.scan(b"%b%b%b" % (START, _bytes(text), END), match_event_handler=self._take)
         return self._found
 
     def _take(self, number: int, _start: int, _end: int, _flags: int, _context: object) -> None:
         self._found.append(number)
 
 
-def _database(patterns: Sequence[Pattern]) -> hyperscan.Database:
+def _database(patterns: Sequence[Literal]) -> hyperscan.Database:
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     database.compile(
-        expressions=[pattern.encode("utf-8", "surrogatepass") for pattern, _ in patterns],
+        expressions=[pattern for pattern, _ in patterns],
         ids=[number for _, number in patterns],
         elements=len(patterns),
         flags=[_FLAGS] * len(patterns),

@@ -6,9 +6,8 @@ however many rules ask for it (docs/decisions/0008-engine.md).
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from decimal import Decimal
 from itertools import count
@@ -16,16 +15,16 @@ from weakref import WeakValueDictionary
 
 from detections.sigma.expression import Test
 from detections.sigma.operators import Accept, Number, acceptor, like_pattern, number, tokens
-from detections.sigma.patterns import Expressions, Literals, Pattern
+from detections.sigma.patterns import Expressions, Literal, Literals, Pattern, literal
 from detections.sigma.view import Cell, Scalar, View, fold
 
 Numbers = frozenset[int]
 NONE: Numbers = frozenset()
 
-_LITERAL: Mapping[str, Callable[[str], str]] = {
-    "startswith": lambda text: f"^{re.escape(text)}",
-    "endswith": lambda text: rf"{re.escape(text)}\z",
-    "contains": re.escape,
+_OPEN: Mapping[str, tuple[bool, bool]] = {
+    "startswith": (False, True),
+    "endswith": (True, False),
+    "contains": (True, True),
 }
 _NOWHERE = View({}, UTC)
 _numbers = count()
@@ -63,7 +62,7 @@ class Scanner:
         return frozenset(found) or NONE
 
 
-_TEXT = frozenset(("equals", "like", "re", *_LITERAL))
+_TEXT = frozenset(("equals", "like", "re", *_OPEN))
 
 
 def _is_exact(test: Test) -> bool:
@@ -75,16 +74,17 @@ class _Texts:
 
     def __init__(self, numbered: Iterable[tuple[Test, int]]) -> None:
         self._whole: defaultdict[str, set[int]] = defaultdict(set)
-        literals: list[Pattern] = []
+        literals: list[Literal] = []
         expressions: list[Pattern] = []
         for test, number_ in numbered:
             text = test.value if _is_exact(test) else fold(test.value)
             if test.op == "equals":
                 self._whole[text].add(number_)
-            elif test.op in _LITERAL:
-                literals.append((_LITERAL[test.op](text), number_))
+            elif test.op in _OPEN:
+                start, end = _OPEN[test.op]
+                literals.append((literal([text], open_start=start, open_end=end), number_))
             elif test.op == "like" and "" not in tokens(text):
-                literals.append((_anchored(text), number_))
+                literals.append((_between_stars(text), number_))
             elif test.op in ("like", "re"):
                 expressions.append((like_pattern(text) if test.op == "like" else text, number_))
         self._literals = Literals(literals)
@@ -97,21 +97,16 @@ class _Texts:
         return found
 
 
-def _anchored(pattern: str) -> str:
-    """Return a pattern whose only wildcard is the star, as Hyperscan reads it; a star at an end is an open end."""
-    parts = list(tokens(pattern))
-    start, end = "" if parts[0] is None else "^", "" if parts[-1] is None else r"\z"
-    return start + ".*".join(re.escape(text) for text in _between_stars(parts)) + end
-
-
-def _between_stars(parts: list[str | None]) -> list[str]:
+def _between_stars(pattern: str) -> bytes:
     texts = [""]
-    for part in parts:
+    for part in tokens(pattern):
         if part is None:
             texts.append("")
         else:
             texts[-1] += part
-    return [text for place, text in enumerate(texts) if text or 0 < place < len(texts) - 1]
+    start, *inner, end = texts
+    kept = [text for text in (start, *inner, end) if text]
+    return literal(kept, open_start=not start, open_end=not end)
 
 
 _shared: WeakValueDictionary[frozenset[Test], Scanner] = WeakValueDictionary()
