@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import prometheus_client
 
-from detections import matches
+from detections import matches, suppression
+from detections.control.live import InForce, Live, of_files, rule_paths
 from detections.fold import Alerting, Arrival, fold, identifier
 from detections.tenants import Tenants
 from wardwatch import topics
-from wardwatch.alert import AlertDocument, news
+from wardwatch.alert import AlertDocument, Status, news
 from wardwatch.bus import Producer, Record, open_bus
 from wardwatch.errors import RecordError, RejectedByStore, StoreUnavailable
 from wardwatch.settings import AlerterSettings, Settings
@@ -38,6 +39,7 @@ class Alerter:
     producer: Producer
     tenants: Tenants
     settings: AlerterSettings
+    live: InForce
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     def __call__(self, records: Sequence[Record], rejects: Rejects) -> None:
@@ -75,7 +77,7 @@ class Alerter:
             group = [arrival for _, arrival in arrivals[each]]
             doc = fold(found.doc if found else None, group, self._alerting(group[0].match.tenant))
             if doc is not None:
-                writes.append(AlertWrite(each, doc, found.version if found else None))
+                writes.append(AlertWrite(each, doc, found.version if found else None, self._workflow(group[0])))
             elif found:
                 self._announce(found.doc, "updated")
         return self._settle(writes, arrivals, rejects)
@@ -87,10 +89,15 @@ class Alerter:
                 for record, _ in arrivals.pop(write.id):
                     rejects.add(record, RejectedByStore(result.reason, step="alerter"))
             elif result.outcome is Outcome.STORED:
-                self._announce(write.doc, "created" if write.version is None else "updated")
+                seen = write.version is not None or write.workflow["status"] == Status.SUPPRESSED
+                self._announce(write.doc, "updated" if seen else "created")
             else:
                 again.append(write.id)
         return again
+
+    def _workflow(self, first: Arrival) -> dict[str, Any]:
+        taken = datetime.fromtimestamp(first.taken_ms / 1000, UTC)
+        return suppression.workflow(self.live.state.suppressions(first.match.tenant), first.match, taken)
 
     def _alerting(self, tenant: str) -> Alerting:
         settings = self.settings
@@ -104,6 +111,7 @@ class Alerter:
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Fold until told to stop."""
+    files = of_files(rule_paths(settings.matcher))
     bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
     prepare(runtime, bus=bus, need=topics.shared(), store=store)
     if not runtime.stopping.is_set():
@@ -112,7 +120,8 @@ def run(settings: Settings, runtime: Runtime) -> None:
         producer = bus.producer()
         tenants = Tenants(lambda: tables.rows("tenants", ""))
         consumer = bus.consumer("alerter", topics=[topics.MATCHES.name])
-        work(runtime, bus, consumer, Alerter(store, producer, tenants, settings.alerter))
+        with Live(files, tables, bus, runtime) as live:
+            work(runtime, bus, consumer, Alerter(store, producer, tenants, settings.alerter, live))
         producer.close()
         tables.close()
     store.close()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
 
 import prometheus_client
 
 from detections import matches
-from detections.control.live import Live, of_files, rule_paths
+from detections.control.live import InForce, Live, of_files, rule_paths
 from detections.control.state import State
 from detections.sigma.view import View
 from detections.tenants import Tenants
@@ -26,12 +25,6 @@ from wardwatch.worker import Rejects, prepare, work
 
 MATCHES = prometheus_client.Counter("wardwatch_matches", "Matches by tenant and level", ["tenant", "severity"])
 MUTED = prometheus_client.Counter("wardwatch_matches_muted", "Matches dropped by a mute", ["tenant", "rule"])
-
-
-class InForce(Protocol):
-    """Where the matcher reads what is in force, once a batch."""
-
-    state: State
 
 
 @dataclass

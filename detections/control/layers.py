@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from detections.control.rows import Row, RuleRow, TextRow, rule_text
+from detections.control.rows import PlaceholderRow, Row, RuleRow, TextRow, rule_text
 from detections.sigma import documents
 from detections.sigma.documents import YamlDocument
 from detections.sigma.rule import RuleText
+from detections.sigma.vocabulary import SHIPPED, Vocabulary
 from wardwatch.errors import RuleError
 from wardwatch.tables import RowId
 
@@ -21,9 +22,15 @@ def texts(files: Sequence[RuleText], rows: Mapping[RowId, Row]) -> list[RuleText
     own = [
         rule_text(row, value)
         for row, value in sorted(rows.items())
-        if (isinstance(value, RuleRow) and value.enabled) or (row[0] == "filters" and isinstance(value, TextRow))
+        if isinstance(value, TextRow) or (isinstance(value, RuleRow) and value.enabled)
     ]
     return [*_without(files, spoken), *own]
+
+
+def vocabulary(rows: Mapping[RowId, Row]) -> Vocabulary:
+    """Return what the names in rules stand for."""
+    values = {row[2]: list(value.values) for row, value in rows.items() if isinstance(value, PlaceholderRow)}
+    return Vocabulary({**SHIPPED.placeholders, **values})
 
 
 def spoken_for(rows: Mapping[RowId, Row]) -> frozenset[tuple[str, str]]:

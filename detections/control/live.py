@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 import prometheus_client
@@ -48,6 +48,12 @@ def of_files(paths: Iterable[Path]) -> State:
     for rejected in found.rejected:
         log.error("rule_rejected", file=str(rejected.file), line=rejected.line, reason=rejected.reason)
     return found
+
+
+class InForce(Protocol):
+    """Where a worker reads what is in force, once a batch."""
+
+    state: State
 
 
 class Live:

@@ -81,14 +81,13 @@ class SuppressionRow(Row):
 MODELS: dict[str, type[Row]] = {
     "rules": RuleRow,
     "filters": TextRow,
-    "pipelines": TextRow,
     "placeholders": PlaceholderRow,
     "mutes": MuteRow,
     "suppressions": SuppressionRow,
 }
 """Table → what its rows are."""
 
-_FOR_ALL = frozenset({"filters", "pipelines", "placeholders"})
+_FOR_ALL = frozenset({"filters", "placeholders"})
 
 
 def parse(row: RowId, value: Document) -> Row:

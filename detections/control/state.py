@@ -104,7 +104,7 @@ def _with(state: State, changes: Changes) -> State:
     rows = {row: value for row, value in merged.items() if value is not None}
     if all(row[0] in _LOOKED_UP for row in changes):
         return replace(state, rows=rows)
-    ruleset = Ruleset.of(layers.texts(state.files, rows))
+    ruleset = Ruleset.of(layers.texts(state.files, rows), layers.vocabulary(rows))
     return replace(state, rows=rows, ruleset=ruleset, spoken_for=layers.spoken_for(rows))
 
 

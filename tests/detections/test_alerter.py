@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from detections import matches
 from detections.alerter import Alerter
+from detections.control.state import State
 from detections.fold import FOLDED, SAMPLES
 from detections.sigma import Ruleset
 from detections.sigma.ruleset import ZONE
@@ -88,10 +90,11 @@ def ruleset(tmp_path_factory: pytest.TempPathFactory) -> Ruleset:
     return load(tmp_path_factory.mktemp("rules"), document)
 
 
-def alerter(store: Store, producer: Sent | None = None) -> Alerter:
+def alerter(store: Store, producer: Sent | None = None, state: State | None = None) -> Alerter:
     names = {"hospital_a": {"name": {"en": "First Hospital", "zh": "第一医院"}}}
     tenants = Tenants(lambda: names)
-    return Alerter(store, producer or Sent(), tenants, AlerterSettings(console_url="https://soc.example"), lambda: NOW)
+    settings = AlerterSettings(console_url="https://soc.example")
+    return Alerter(store, producer or Sent(), tenants, settings, SimpleNamespace(state=state or State()), lambda: NOW)
 
 
 def read_event(number: int, *, user: str = "st_1", minute: float = 0.0, more: Mapping[str, Any] | None = None) -> Event:
@@ -108,9 +111,11 @@ def record(ruleset: Ruleset, found: Event, offset: int, *, taken_ms: int | None 
     return Record("matches", 0, offset, value.key, matches.encode(value), value.headers(), taken)
 
 
-def handled(store: Store, records: Sequence[Record], producer: Sent | None = None) -> Rejects:
+def handled(
+    store: Store, records: Sequence[Record], producer: Sent | None = None, state: State | None = None
+) -> Rejects:
     rejects = Rejects("alerter", [])
-    alerter(store, producer)(records, rejects)
+    alerter(store, producer, state)(records, rejects)
     return rejects
 
 
@@ -325,3 +330,31 @@ def test_any_chunking_redelivery_and_restart_gives_the_same_alerts(ruleset: Rule
             committed = end
         assert alerts(rough) == alerts(calm)
         assert sum(own(each)["count"] for each in alerts(calm)) == len(set(numbers))
+
+
+def test_a_suppressed_alert_is_made_and_counted_but_rings_nobody(store: Store, ruleset: Ruleset) -> None:
+    row = {"by": "lin", "reason": "drill", "expires": rfc3339(START), "where": {"user.id": "ST_1"}}
+    state = State().change({("suppressions", "hospital_a", "drill"): row})
+    before, at_expiry = int(START.timestamp() * 1000) - 1, int(START.timestamp() * 1000)
+    sent = Sent()
+    records = [
+        record(ruleset, read_event(1), 1, taken_ms=before),
+        record(ruleset, read_event(2, minute=1), 2, taken_ms=at_expiry),
+        record(ruleset, read_event(3, user="st_2"), 3, taken_ms=before),
+        record(ruleset, read_event(4, minute=120), 4, taken_ms=at_expiry),
+    ]
+    handled(store, records, sent, state)
+    handled(store, records, sent, State())  # delivered again when the row is gone
+    found = {(own(each)["group_by"]["user.id"], own(each)["first_seen"][11:13]): own(each) for each in alerts(store)}
+    assert {key: each["status"] for key, each in found.items()} == {
+        ("st_1", "02"): "suppressed",
+        ("st_2", "02"): "new",
+        ("st_1", "04"): "new",
+    }
+    suppressed = found["st_1", "02"]
+    assert (suppressed["count"], suppressed["suppression_id"]) == (2, "drill")
+    assert suppressed["reason"] == f"drill (lin, until {rfc3339(START)})"
+    kinds: dict[str | None, str] = {}
+    for _, value, key in sent.records:
+        kinds.setdefault(key, orjson.loads(value or b"")["kind"])
+    assert sorted(kinds.values()) == ["created", "created", "updated"]

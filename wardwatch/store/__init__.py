@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
-from wardwatch.alert import AlertDocument, Severity, Status, Verdict
+from wardwatch.alert import AlertDocument, Severity, Status, Verdict, new_workflow
 from wardwatch.errors import NotFound, SettingsError
 from wardwatch.event import Document, Event
 
@@ -68,13 +68,14 @@ class Stored:
 class AlertWrite:
     """What detection knows of one alert: its whole document without workflow fields.
 
-    ``version`` None creates it with a fresh workflow (CONFLICT when it exists); else detection's part is replaced if
-    the stored version is still that one (else CONFLICT), and the workflow stays as it is.
+    ``version`` None creates it with ``workflow`` (CONFLICT when it exists); else detection's part is replaced if the
+    stored version is still that one (else CONFLICT), and the workflow stays as it is.
     """
 
     id: str
     doc: AlertDocument
     version: Version | None = None
+    workflow: Mapping[str, Any] = field(default_factory=new_workflow)
 
 
 @dataclass(frozen=True, slots=True)

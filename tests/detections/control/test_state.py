@@ -111,6 +111,20 @@ def test_a_filter_is_in_force_and_a_removal_of_the_rule_it_names_is_refused() ->
     assert after.ruleset.match(event({"f": "new", "host.name": "h2"}))
 
 
+def test_a_placeholder_fills_rules_and_can_not_be_taken_from_them() -> None:
+    row = {"text": text(ONE, "%bad_words%").replace("f:", "f|expand:")}
+    assert "bad_words" in FILES.change(rules(("", ONE, row))).refused["rules", "", ONE]
+    words: dict[RowId, Document] = {("placeholders", "", "bad_words"): {"values": ["evil", "wicked"]}}
+    changed = FILES.change({**rules(("", ONE, row)), **words})
+    assert (fired(changed, "wicked"), fired(changed, "good")) == ([ONE], [])
+    after = changed.change(rules(("", ONE, row)))
+    assert "it would break" in after.refused["placeholders", "", "bad_words"]
+    assert fired(after, "wicked") == [ONE]
+    assert fired(
+        after.change({**rules(("", ONE, row)), ("placeholders", "", "bad_words"): {"values": ["good"]}}), "good"
+    )
+
+
 def test_a_rules_version_tells_its_states_apart() -> None:
     def version(state: State) -> str:
         (match,) = state.ruleset.match(event({"f": "mine"}))

@@ -57,6 +57,16 @@ def test_a_created_alert_is_new_and_can_be_read_at_once(store: Store, tenant: st
     assert stored.doc == write.doc
 
 
+def test_a_created_alert_has_the_workflow_it_is_made_with_and_a_later_write_keeps_it(store: Store, tenant: str) -> None:
+    write = replace(alert(tenant), workflow={"status": "suppressed", "suppression_id": "s1"})
+    create(store, write)
+    again = replace(write, version=read(store, write.id).version, workflow={"status": "new"})
+    assert store.alerts.write([again]) == [STORED]
+    settle(store)
+    assert (own(read(store, write.id))["status"], own(read(store, write.id))["suppression_id"]) == ("suppressed", "s1")
+    assert found(store, replace(of(tenant), statuses=frozenset({Status.SUPPRESSED}))) == [write.id]
+
+
 def test_creating_an_alert_twice_is_a_conflict_and_changes_nothing(store: Store, tenant: str) -> None:
     write = alert(tenant)
     again = alert(tenant, count=7)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from elasticsearch import Elasticsearch
 
-from wardwatch.alert import WORKFLOW, new_workflow, parse_alert_id
+from wardwatch.alert import WORKFLOW, parse_alert_id
 from wardwatch.errors import Conflict, NotFound, RecordError, StoreUnavailable
 from wardwatch.event import encode
 from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored
@@ -179,7 +179,7 @@ def _item(write: AlertWrite, stored: Stored | None) -> Item:
 
 def _workflow(write: AlertWrite, stored: Stored | None) -> dict[str, Any]:
     if write.version is None:
-        return new_workflow()
+        return dict(write.workflow)
     if stored is None or stored.version != write.version:
         raise Conflict(f"alert {write.id} was changed meanwhile", step="store")
     own = stored.doc["wardwatch"]["alert"]

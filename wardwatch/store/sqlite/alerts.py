@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
-from wardwatch.alert import new_workflow, parse_alert_id
+from wardwatch.alert import parse_alert_id
 from wardwatch.errors import Conflict, NotFound, RecordError
 from wardwatch.event import encode, rfc3339
 from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored
@@ -120,7 +120,7 @@ def _write(connection: sqlite3.Connection, write: AlertWrite) -> Result:
         return Result(Outcome.CONFLICT)
     columns = (keys.created_ms, keys.priority, keys.severity, keys.rule, doc)
     if before is None:
-        seq = _insert(connection, write.id, columns)
+        seq = _insert(connection, write, columns)
     else:
         seq = before["seq"]
         connection.execute(
@@ -132,11 +132,11 @@ def _write(connection: sqlite3.Connection, write: AlertWrite) -> Result:
     return Result(Outcome.STORED)
 
 
-def _insert(connection: sqlite3.Connection, identifier: str, columns: tuple[object, ...]) -> int | None:
+def _insert(connection: sqlite3.Connection, write: AlertWrite, columns: tuple[object, ...]) -> int | None:
     return connection.execute(
         "INSERT INTO alerts (id, tenant, month, version, created, priority, severity, rule, doc, workflow)"
         " VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
-        (identifier, *parse_alert_id(identifier), *columns, orjson.dumps(new_workflow()).decode()),
+        (write.id, *parse_alert_id(write.id), *columns, orjson.dumps(dict(write.workflow)).decode()),
     ).lastrowid
 
 
