@@ -13,7 +13,6 @@ import pytest
 
 from ingest import reading
 from ingest.parsers import evtx_file, parser
-
 from ingest.recognising import recognise
 from wardwatch.sources import ReadRecord, reader
 

@@ -21,6 +21,7 @@ from tests.detections.cli.running import invoke, written
 from tests.detections.rules_under_test import RULE_ID, rule_document
 
 SAMPLES = Path(__file__).parents[3] / "ingest" / "samples"
+DETECT: tuple[str | Path, ...] = (sys.executable, "-m", "wardwatch", "detect")
 SSH = {"product": "linux", "service": "sshd"}
 HL7 = {"product": "hl7", "service": "v2"}
 ROOT_LOGIN = {"event.id": "e1", "event.dataset": "linux.sshd", "user.name": "root"}
@@ -209,7 +210,7 @@ def test_hostile_text_reaches_a_terminal_as_escapes_and_json_readers_as_it_was(t
 def test_a_terminal_shows_the_matches_of_each_rule_and_the_totals(folder: Path) -> None:
     (folder / "auth.log").write_bytes(NOISE + SSHD + SSHD)
     mine, theirs = os.openpty()
-    program = [sys.executable, "-m", "wardwatch", "detect", "--rules", folder / "root.yml", folder / "auth.log"]
+    program = [*DETECT, "--rules", folder / "root.yml", folder / "auth.log"]
     done = subprocess.run(program, stdout=subprocess.PIPE, stderr=theirs, check=True, timeout=120)
     os.close(theirs)
     said = b""
@@ -229,7 +230,7 @@ def _read(terminal: int) -> bytes:
 
 def test_a_reader_that_stops_reading_is_no_error(folder: Path) -> None:
     (folder / "auth.log").write_bytes(SSHD * 20_000)
-    program = [sys.executable, "-m", "wardwatch", "detect", "--rules", folder / "root.yml", folder / "auth.log"]
+    program = [*DETECT, "--rules", folder / "root.yml", folder / "auth.log"]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
