@@ -33,6 +33,14 @@ class Hospital:
         return 1
 
 
+def complete(event: Event, context: Context) -> None:
+    """Add the log source and the context that a matcher would; raises DecodeError for a time it can't read."""
+    if event.logsource == LogSource():
+        event.logsource = logsource.of_document(event.doc)
+    if isinstance(event.doc.get("@timestamp"), str):
+        context.enrich(event)
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """One match: the record it is in, the event and the rule."""
@@ -84,18 +92,11 @@ class Scan:
         for event in record.events:
             self.events += 1
             try:
-                self._complete(event)
+                complete(event, self.context)
             except DecodeError as error:
                 yield self._refused(record.number, error.reason)
             else:
                 yield from self._found(record.number, event)
-
-    def _complete(self, event: Event) -> None:
-        """Add what a matcher would know: log source and context."""
-        if event.logsource == LogSource():
-            event.logsource = logsource.of_document(event.doc)
-        if isinstance(event.doc.get("@timestamp"), str):
-            self.context.enrich(event)
 
     def _found(self, number: int, event: Event) -> Iterator[Found]:
         for match in self.rules.match(event, self.zone):
