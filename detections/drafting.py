@@ -59,7 +59,7 @@ def draft(answers: Answers, today: date) -> tuple[str, str]:
         "status": "experimental",
         "description": f"Events whose {answers.field} is {answers.value}. Say what it means and why it matters.",
         "author": answers.author,
-        "date": today.isoformat(),
+        "date": today,
         "tags": [f"attack.{_TACTICS.get(answers.source, 'execution')}"],
         "logsource": {name: each for name, each in logsource.items() if each},
         "detection": {"selection": {answers.field: value}, "condition": "selection"},

@@ -6,7 +6,7 @@ Pure: a rule and an event in, an ``Explanation`` out; ``detections/cli/explain.p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 
 from detections.sigma import Rule
@@ -40,6 +40,16 @@ Node = Checked | Branch
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """A test that decides, the selection it is in, how it stands beside the others there, and whether under NOT."""
+
+    selection: str
+    linking: str
+    excludes: bool
+    checked: Checked
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """What a rule makes of an event. ``matches`` needs the log source and the condition."""
 
@@ -53,12 +63,9 @@ class Explanation:
         """Whether the rule matches the event."""
         return self.concerns and self.condition.holds
 
-    def decisive(self) -> list[tuple[str, Checked, bool]]:
-        """Return the tests that decide, each with its selection and whether it stands under NOT.
-
-        Those without which the condition would be otherwise: the failed parts of ``and``, all of a failed ``or``.
-        """
-        return list(_decisive(self.condition, self.condition.holds, "", negated=False))
+    def decisive(self) -> list[Reason]:
+        """Return the tests that decide: those that failed of ``and``, all of a failed ``or``; of a match those met."""
+        return list(_decisive(self.condition, self.condition.holds, _Place()))
 
 
 def explain(rule: Rule, event: Event, zone: tzinfo) -> Explanation:
@@ -86,13 +93,22 @@ def _checked(test: Test, view: View) -> Checked:
     return Checked(test, evaluate(test, view), values, tuple(cell.raw for cell in met(test, view)))
 
 
-def _decisive(node: Node, wanted: bool, name: str, *, negated: bool) -> Iterator[tuple[str, Checked, bool]]:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    selection: str = ""
+    linking: str = "and"
+    excludes: bool = False
+
+
+def _decisive(node: Node, wanted: bool, place: _Place) -> Iterator[Reason]:
     """Yield the tests below a node that hold as ``wanted`` and so decide that the node does."""
     if isinstance(node, Checked):
-        yield name, node, negated
-    elif node.kind == "not":
-        yield from _decisive(node.parts[0], not wanted, name, negated=not negated)
-    else:
-        for part in node.parts:
-            if part.holds == wanted:
-                yield from _decisive(part, wanted, node.name or name, negated=negated)
+        yield Reason(place.selection, place.linking, place.excludes, node)
+        return
+    if node.kind == "not":
+        yield from _decisive(node.parts[0], not wanted, replace(place, excludes=not place.excludes))
+        return
+    here = replace(place, selection=node.name) if node.kind == "named" else replace(place, linking=node.kind)
+    for part in node.parts:
+        if part.holds == wanted:
+            yield from _decisive(part, wanted, here)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from detections.explaining import Branch, Checked, Explanation, Node
+from detections.explaining import Branch, Checked, Explanation, Node, Reason
 from detections.sigma.expression import Test
 from detections.sigma.view import Scalar
 from wardwatch.event import LogSource
@@ -28,7 +28,7 @@ _ENGLISH = {
     "keyword held": "{values} is {wants}",
     "is": "`{field}` is {values}, the rule wants {wants}",
     "missing": "`{field}` is missing, the rule wants {wants}",
-    "met": "`{field}` is {values}, which is {wants}",
+    "met": "`{field}` is {values}: {wants}",
     "met missing": "`{field}` is missing",
     "more": "{count} more below",
     "any": "any log source",
@@ -60,7 +60,11 @@ _ENGLISH = {
     "text": "text",
     "number kind": "number",
     "boolean": "boolean",
-    "or join": " or ",
+    "met equal": "`{field}` is {values}",
+    "or wants": " or ",
+    "and wants": " and ",
+    "and join": ", and ",
+    "join": "; ",
     "in zone": " as the {part} of the time",
 }
 _CHINESE = {
@@ -76,7 +80,7 @@ _CHINESE = {
     "keyword held": "{values} 是{wants}",
     "is": "`{field}` 为 {values}，规则要求{wants}",
     "missing": "缺少 `{field}`，规则要求{wants}",
-    "met": "`{field}` 为 {values}，符合{wants}",
+    "met": "`{field}` 为 {values}：{wants}",
     "met missing": "缺少 `{field}`",
     "more": "另有 {count} 项见下",
     "any": "任意日志源",
@@ -108,7 +112,11 @@ _CHINESE = {
     "text": "文本",
     "number kind": "数字",
     "boolean": "布尔值",
-    "or join": "或",
+    "met equal": "`{field}` 为 {values}",
+    "or wants": " 或",
+    "and wants": " 且",
+    "and join": "，且",
+    "join": "；",
     "in zone": "（取时间的 {part}）",
 }
 LANGUAGES = {"en": _ENGLISH, "zh": _CHINESE}
@@ -134,40 +142,53 @@ class Teller:
             sources = {"rule": self._source(explanation.rule.logsource), "event": self._source(explanation.logsource)}
             text = self.words["other source"].format(**sources)
             return text + (self.words["and also"] if explanation.condition.holds else "")
-        reasons = list(dict.fromkeys(self._reasons(explanation)))
+        reasons = list(self._reasons(explanation))
         if len(reasons) > _SHOWN:
             reasons = [*reasons[:_SHOWN], self.words["more"].format(count=len(reasons) - _SHOWN)]
         if not reasons:
             return self.words["always"]
-        return self.words["matches" if explanation.matches else "fails"].format(reasons="; ".join(reasons))
+        return self.words["matches" if explanation.matches else "fails"].format(
+            reasons=self.words["join"].join(reasons)
+        )
 
     def tree(self, explanation: Explanation) -> Iterator[str]:
         """Yield the lines of the condition's tree."""
         yield from self._lines(explanation.condition, 0)
 
     def _reasons(self, explanation: Explanation) -> Iterator[str]:
-        grouped: dict[tuple[str, str, str], list[Checked]] = {}
-        for name, checked, negated in explanation.decisive():
-            if explanation.matches and negated:
+        """Yield a phrase for each selection that decides."""
+        by_selection: dict[tuple[str, str], list[Reason]] = {}
+        for reason in explanation.decisive():
+            if explanation.matches and reason.excludes:
                 continue  # a filter that did not apply is no reason to read first
-            phrase = "held" if explanation.matches else "excluded" if negated else "selection"
-            grouped.setdefault((phrase, name, checked.test.field), []).append(checked)
-        for (phrase, name, _), tests in grouped.items():
-            told = self.test(*tests)
-            yield self.words[phrase].format(name=safe_text(name, limit=_TEXT), test=told) if name else told
+            phrase = "held" if explanation.matches else "excluded" if reason.excludes else "selection"
+            by_selection.setdefault((phrase, reason.selection), []).append(reason)
+        for (phrase, name), reasons in by_selection.items():
+            told = self.words["and join"].join(self._fields(reasons))
+            yield self.words[phrase].format(name=safe_text(name, limit=_TEXT), test=told)
 
-    def test(self, checked: Checked, *others: Checked) -> str:
+    def _fields(self, reasons: Sequence[Reason]) -> Iterator[str]:
+        by_field: dict[tuple[str, str], list[Checked]] = {}
+        for reason in reasons:
+            by_field.setdefault((reason.checked.test.field, reason.linking), []).append(reason.checked)
+        for (_, linking), tests in by_field.items():
+            yield self.test(*tests, linking=linking)
+
+    def test(self, checked: Checked, *others: Checked, linking: str = "or") -> str:
         """Return what a test, and others on its field, wanted and what the event has."""
         wanted = list(dict.fromkeys(self._wants(each.test) for each in (checked, *others)))
-        wants = self.words["or join"].join(wanted[:_SHOWN]) + (" …" if len(wanted) > _SHOWN else "")
+        wants = self.words[f"{linking} wants"].join(wanted[:_SHOWN]) + (" …" if len(wanted) > _SHOWN else "")
         test, field = checked.test, safe_text(checked.test.field, limit=_TEXT)
-        values = checked.met if checked.holds and checked.met else checked.values
+        values = checked.values
+        if checked.holds and checked.met:
+            values = tuple(dict.fromkeys(value for each in (checked, *others) for value in each.met))
         if not test.field:
             key = "keyword held" if checked.holds else "keyword"
             return self.words[key].format(values=_values(values or ()), wants=wants)
         if values is None:
             return self.words["met missing" if checked.holds else "missing"].format(field=field, wants=wants)
-        told = self.words["met" if checked.holds else "is"].format(field=field, values=_values(values), wants=wants)
+        phrase = "is" if not checked.holds else "met equal" if test.op == "equals" else "met"
+        told = self.words[phrase].format(field=field, values=_values(values), wants=wants)
         return told if checked.holds else told + self._type(test, values)
 
     def _wants(self, test: Test) -> str:

@@ -71,14 +71,6 @@ def long_title(draft: Draft) -> Iterator[tuple[str, str]]:
         yield "title:", f"{len(draft.rule.title)} characters, at most {MAX_TITLE} fit a list of alerts"
 
 
-def unused_selection(draft: Draft) -> Iterator[tuple[str, str]]:
-    """A selection that no condition reads."""
-    used = {node.name for node in _named(draft.rule.condition)}
-    for name in draft.written["detection"]:
-        if name not in used and name not in ("condition", "timeframe"):
-            yield f"{name}:", f"the condition does not read '{name}'"
-
-
 def constant_condition(draft: Draft) -> Iterator[tuple[str, str]]:
     """A condition that is true, or false, whatever its selections are."""
     names = sorted({node.name for node in _named(draft.rule.condition)})
@@ -140,7 +132,6 @@ def no_tests(draft: Draft) -> Iterator[tuple[str, str]]:
 LINTS: dict[str, tuple[str, Lint]] = {
     "missing_field": ("warning", missing_field),
     "long_title": ("warning", long_title),
-    "unused_selection": ("warning", unused_selection),
     "constant_condition": ("error", constant_condition),
     "only_wildcards": ("warning", only_wildcards),
     "open_regex": ("warning", open_regex),

@@ -35,7 +35,7 @@ def check(
     \b
     wardwatch rules check my-rules/
     my-rules/ssh.yml:14: error: rejected: Unknown modifier 'containz'
-    my-rules/vpn.yml:9: warning: unused_selection: the condition does not read 'filter_admins'
+    my-rules/vpn.yml:9: warning: single_all: 'user.name|all' has one value: leave |all out or list more
     wardwatch rules check --strict --format json my-rules/ | jq -r .name | sort | uniq -c
     """
     ruleset = load(paths)

@@ -50,7 +50,6 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 CASES: dict[str, tuple[dict[str, Any], str]] = {
     "missing_field": ({"level": None}, "title:"),
     "long_title": ({"title": "x" * 121}, "title:"),
-    "unused_selection": ({"detection": {"condition": "selection"}}, "filter:"),
     "constant_condition": ({"detection": {"condition": "(selection or not selection) or filter"}}, "condition:"),
     "only_wildcards": ({"detection": {"selection": {"process.name": "*"}}}, "process.name:"),
     "open_regex": ({"detection": {"selection": {"process.name|re": ".*sh"}}}, "process.name|re:"),
