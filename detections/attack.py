@@ -11,12 +11,13 @@ from typing import Any
 
 _FILE = Path(__file__).parent / "attack.json"
 _TECHNIQUE = re.compile(r"attack\.(t\d{4})(\.\d{3})?")
+_OTHER = re.compile(r"attack\.(?:g|s|m|c|ds)\d{4}")  # groups, software, mitigations, campaigns, data sources
 _SITE = "https://attack.mitre.org"
 
 
 @cache
-def _names() -> dict[str, dict[str, Any]]:
-    names: dict[str, dict[str, Any]] = json.loads(_FILE.read_text("utf-8"))
+def _names() -> dict[str, Any]:
+    names: dict[str, Any] = json.loads(_FILE.read_text("utf-8"))
     return names
 
 
@@ -35,6 +36,19 @@ def threat(tags: Iterable[str]) -> dict[str, Any]:
     if not tactics and not techniques:
         return {}
     return {"framework": "MITRE ATT&CK", "tactic": tactics, "technique": list(techniques.values())}
+
+
+def version() -> str:
+    """Return the version of ATT&CK that ships."""
+    return str(_names()["version"])
+
+
+def is_known(tag: str) -> bool:
+    """Tell whether a tag of the namespace ``attack`` names a tactic or technique, or has the form of another id."""
+    technique = _TECHNIQUE.fullmatch(tag)
+    if technique:
+        return tag.removeprefix("attack.").upper() in _names()["techniques"]
+    return _tactic(tag) is not None or _OTHER.fullmatch(tag) is not None
 
 
 def _tactic(tag: str) -> dict[str, str] | None:

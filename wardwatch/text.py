@@ -8,6 +8,11 @@ import re
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
+def safe_json(text: str) -> str:
+    r"""Return JSON that means the same with what ``safe_text`` makes visible written as ``\uXXXX``."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
 def safe_text(text: str, *, limit: int | None = None) -> str:
     r"""Return the text with control characters, escapes and bidirectional marks made visible (``\x1b``, ``\u202e``).
 

@@ -11,6 +11,8 @@ COMMANDS = {
     "show": "detections.cli.show:show",
     "check": "detections.cli.check:check",
     "test": "detections.cli.testing:run_tests",
+    "explain": "detections.cli.explain:explain",
+    "new": "detections.cli.new:new",
 }
 """Command of ``wardwatch rules`` → its function."""
 

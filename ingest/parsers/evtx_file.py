@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from io import BytesIO
-from typing import IO
+from typing import IO, BinaryIO
 from zlib import crc32
 
 from evtx import PyEvtxParser
@@ -23,10 +23,23 @@ from evtx import PyEvtxParser
 MAGIC = b"ElfFile\x00"
 CHUNK_S = 3  # of processor time; a full chunk takes about 0.02 s
 MEMORY_BYTES = 2 * 2**30
+PART_CHUNKS = 1024  # 64 MiB
 _HEADER = 4096
 _CHUNK = 65_536
 _CHUNK_MAGIC = b"ElfChnk\x00"
 _CHUNK_HEADER = 512
+
+
+def evtx_parts(head: bytes, file: BinaryIO) -> Iterator[bytes]:
+    """Yield a file that begins with ``head`` as EVTX files of at most PART_CHUNKS chunks."""
+    header, rest = head[:_HEADER], head[_HEADER:]
+    declared = int.from_bytes(header[42:44], "little")
+    size = PART_CHUNKS * _CHUNK
+    rest += file.read(max(size - len(rest), 0))
+    while following := file.read(size):
+        yield header[:42] + min(declared, PART_CHUNKS).to_bytes(2, "little") + header[44:] + rest
+        declared, rest = max(declared - PART_CHUNKS, 0), following
+    yield header[:42] + declared.to_bytes(2, "little") + header[44:] + rest
 
 
 def evtx_records(data: bytes) -> Iterator[bytes]:

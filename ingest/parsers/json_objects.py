@@ -53,6 +53,18 @@ def _cut(chunk: bytes) -> Iterator[bytes]:
     yield from _rest(chunk[start:])
 
 
+def last_end(data: bytes) -> int:
+    """Return where the last complete top-level object ends; 0 where none does."""
+    depth = end = 0
+    for token in _TOKEN.finditer(data):
+        if token[0] == b"{":
+            depth += 1
+        elif token[0] == b"}" and depth:
+            depth -= 1
+            end = end if depth else token.end()
+    return end
+
+
 def _rest(between: bytes) -> Iterator[bytes]:
     found = between.strip(_BETWEEN)
     if found:

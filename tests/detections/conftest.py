@@ -20,9 +20,25 @@ def sample_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sigmahq(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ruleset:
+def sigmahq_files(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all rules of SigmaHQ."""
+    return _unpacked(sample_data / "sigmahq-rules.tar.gz", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def sigmahq(sigmahq_files: Path) -> Ruleset:
     """All rules of SigmaHQ, loaded."""
-    folder = tmp_path_factory.mktemp("sigmahq")
-    with tarfile.open(sample_data / "sigmahq-rules.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
-    return Ruleset.load([folder])
+    return Ruleset.load([sigmahq_files])
+
+
+@pytest.fixture(scope="session")
+def regression(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with SigmaHQ's regression tests: ``info.yml`` beside the events as JSON and EVTX."""
+    return _unpacked(sample_data / "sigmahq-regression.tar.gz", tmp_path_factory)
+
+
+def _unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp(archive.name.partition(".")[0])
+    with tarfile.open(archive) as opened:
+        opened.extractall(folder, filter="data")
+    return folder

@@ -10,8 +10,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from ingest.cli import BLOCK_BYTES, _blocks, _located
 from ingest.parsers import PARSERS, parser
+from ingest.reading import BLOCK_BYTES, blocks, located
 
 SAMPLES = Path(__file__).parents[2] / "ingest" / "samples"
 
@@ -70,12 +70,12 @@ def test_a_long_file_is_read_in_parts_and_every_record_keeps_its_place(source: s
     long = tmp_path / file
     long.write_bytes(b"".join(records))
     with long.open("rb") as opened:
-        blocks = list(_blocks(opened, parser(source)))
-    assert b"".join(block for _, block in blocks) == long.read_bytes()
-    assert max(len(block) for _, block in blocks) < 2 * BLOCK_BYTES + 2**20
-    found = [raw for _, block in blocks for raw in parser(source).split(block)]
+        parts = list(blocks(opened, parser(source)))
+    assert b"".join(block for _, block in parts) == long.read_bytes()
+    assert max(len(block) for _, block in parts) < 2 * BLOCK_BYTES + 2**20
+    found = [raw for _, block in parts for raw in parser(source).split(block)]
     assert found == list(parser(source).split(long.read_bytes()))
-    starts = [start + (at or 0) for start, block in blocks for at, _ in _located(parser(source).split(block), block)]
+    starts = [start + (at or 0) for start, block in parts for at, _ in located(parser(source).split(block), block)]
     assert starts == list(accumulate(map(len, records[:-1]), initial=0))
 
 
