@@ -11,6 +11,7 @@ COMMANDS = {
     "show": "detections.cli.show:show",
     "check": "detections.cli.check:check",
     "test": "detections.cli.testing:run_tests",
+    "backtest": "detections.cli.backtest:backtest",
 }
 """Command of ``wardwatch rules`` → its function."""
 

@@ -70,11 +70,15 @@ class SqliteEvents:
     ) -> Iterator[Document]:
         """Yield one tenant's events from ``start`` until before ``end``, oldest first, a page of them in memory."""
         scope.check(tenant, f"tenant {tenant!r}")
-        where, values = _where(tenant, "", {}, start, end)
-        page = f"SELECT at, id, doc FROM events WHERE {where} AND at >= ? AND (at > ? OR id > ?) ORDER BY at, id LIMIT ?"  # noqa: S608
-        at, last = _FIRST, ""
-        while rows := self._database.read(page, [*values, at, at, last, _SCANNED]):
+        beyond: Condition = ("at >= ? AND (at > ? OR id > ?)", [_FIRST, _FIRST, ""])
+        while True:
+            where, values = every([_where(tenant, "", {}, start, end), beyond])
+            page = f"SELECT at, id, doc FROM events WHERE {where} ORDER BY at, id LIMIT {_SCANNED}"  # noqa: S608
+            rows = self._database.read(page, values)
+            if not rows:
+                return
             at, last = rows[-1]["at"], rows[-1]["id"]
+            beyond = (beyond[0], [at, at, last])
             for row in rows:
                 doc: Document = orjson.loads(row["doc"])
                 if kinds is None or not kinds.values.isdisjoint(_combinations(doc, kinds.fields)):
@@ -134,7 +138,7 @@ def _create(connection: sqlite3.Connection, event: Event) -> Result:
 
 
 def _combinations(doc: Document, fields: Sequence[str]) -> set[Values]:
-    return set(product(*(list(texts(doc.get(name))) or [None] for name in fields)))
+    return set(product(*([*texts(doc.get(name))] or (None,) for name in fields)))
 
 
 def _where(
