@@ -7,6 +7,9 @@ from wardwatch.event import Document, LogSource
 BROADER = dict.fromkeys(("registry_add", "registry_delete", "registry_rename", "registry_set"), "registry_event")
 """Sigma category → the category that takes it in (Sigma taxonomy 2.1: ``registry_event`` is Sysmon 12, 13 and 14)."""
 
+FIELDS = ("event.dataset", "winlog.channel", "winlog.event_id", "winlog.event_data.EventType")
+"""The fields that ``of_document`` reads."""
+
 _DATASETS = {
     "hl7.v2": LogSource("hl7", "", "v2"),
     "dicom.audit": LogSource("dicom", "", "audit"),

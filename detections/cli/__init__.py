@@ -13,6 +13,7 @@ COMMANDS = {
     "test": "detections.cli.testing:run_tests",
     "explain": "detections.cli.explain:explain",
     "new": "detections.cli.new:new",
+    "backtest": "detections.cli.backtest:backtest",
 }
 """Command of ``wardwatch rules`` → its function."""
 

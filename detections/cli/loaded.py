@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,9 @@ import typer
 from rich.markup import escape
 
 from detections.control.live import rule_paths
-from detections.sigma import Ruleset
+from detections.sigma import Rule, Ruleset
 from wardwatch import settings
+from wardwatch.errors import NotFound, RuleError
 from wardwatch.text import safe_text
 
 Paths = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; default: the rules in force.")]
@@ -19,6 +21,29 @@ Paths = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders;
 def load(paths: list[Path] | None) -> Ruleset:
     """Load the rules in the files and folders, or those in force."""
     return Ruleset.load(paths or rule_paths(settings.load().matcher))
+
+
+def choose(names: Sequence[str]) -> tuple[Ruleset, list[Rule]]:
+    """Return a set of rules and those of it that are named: files and folders, or ids and slugs of rules in force.
+
+    Raises NotFound, and RuleError where a file holds no sound rule.
+    """
+    paths = [Path(name) for name in names if Path(name).exists()]
+    if paths and len(paths) != len(names):
+        raise NotFound("name files or rules in force, not both", step="rules", remedy="wardwatch rules list")
+    ruleset = load(paths or None)
+    if not paths:
+        return ruleset, [_in_force(ruleset, name) for name in names]
+    for each in ruleset.rejected:
+        raise RuleError(each.reason, step="rules", record=f"{each.file}:{each.line}", remedy="wardwatch rules check")
+    return ruleset, ruleset.rules
+
+
+def _in_force(ruleset: Ruleset, name: str) -> Rule:
+    for rule in ruleset.rules:
+        if name in (rule.id, rule.card.slug):
+            return rule
+    raise NotFound(f"no rule {name[:80]!r}", step="rules", remedy="wardwatch rules list")
 
 
 def safe(text: object, limit: int = 200) -> str:

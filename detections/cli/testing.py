@@ -13,6 +13,7 @@ from rich.table import Table
 
 from detections import junit, rule_tests
 from detections.cli.loaded import Paths, load, safe
+from detections.junit import Case
 from detections.rule_tests import Tested
 from wardwatch.text import safe_text
 
@@ -37,12 +38,28 @@ def run_tests(
     results = [rule_tests.run(rule) for rule in ruleset.rules]
     results += [Tested(each.file, each.file.stem, problem=str(each)) for each in ruleset.rejected]
     if junit_file:
-        _write(junit_file, junit.report(results, time.monotonic() - began_s))
+        _write(junit_file, junit.report("wardwatch rules test", _suites(results), time.monotonic() - began_s))
     Console().print(_table(results))
     for tested in results:
         for line in _failures(tested):
             typer.echo(line)
     raise typer.Exit(0 if all(each.passed for each in results) else 1)
+
+
+def _suites(results: Sequence[Tested]) -> list[tuple[str, list[Case]]]:
+    """Return a suite for each rule, a case for each of its events."""
+    return [(tested.title, _cases(tested)) for tested in results]
+
+
+def _cases(tested: Tested) -> list[Case]:
+    file = str(tested.file)
+    cases = [
+        Case(
+            file, each.name, "" if each.passed else each.answer(), details="" if each.passed else "\n".join(each.tree())
+        )
+        for each in tested.outcomes
+    ]
+    return [*cases, *([Case(file, "tests", error=tested.problem)] if tested.problem else [])]
 
 
 def _table(results: Sequence[Tested]) -> Table:

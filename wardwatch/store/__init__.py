@@ -7,7 +7,7 @@ takes a Scope, and a document of another tenant is NotFound.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -141,6 +141,18 @@ class Alerts(Protocol):
         """Delete whole months before the moment; return the number of alerts gone."""
 
 
+Values = tuple[str | None, ...]
+"""One combination of field values, as texts; None where an event has no such field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """The events whose ``fields`` hold one of these combinations of values."""
+
+    fields: tuple[str, ...]
+    values: frozenset[Values]
+
+
 class Events(Protocol):
     """Archived events of all tenants, in daily indices."""
 
@@ -163,6 +175,34 @@ class Events(Protocol):
         limit: int = 50,
     ) -> Page:
         """Return a page of one tenant's events, newest first; ``fields`` are exact values."""
+
+    def scan(
+        self,
+        scope: Scope,
+        tenant: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        kinds: Kinds | None = None,
+    ) -> Iterator[Document]:
+        """Yield one tenant's events from ``start`` until before ``end``, oldest first, a page of them in memory.
+
+        Events that are written meanwhile may be among them.
+        """
+
+    def tally(
+        self,
+        scope: Scope,
+        tenant: str,
+        fields: Sequence[str],
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> dict[Values, int]:
+        """Return how many of one tenant's events hold each combination of values of keyword fields."""
+
+    def tenants(self) -> list[str]:
+        """Return the tenants that have archived events, by name."""
 
     def count(self, tenant: str) -> int:
         """Return the number of archived events of one tenant."""

@@ -1,0 +1,1 @@
+"""``wardwatch rules …`` and ``wardwatch detect``, a module a command."""

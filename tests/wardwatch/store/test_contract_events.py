@@ -12,7 +12,7 @@ import pytest
 from tests.wardwatch.store.samples import EVERYBODY, START, event, settle
 from wardwatch.errors import NotFound, RecordError
 from wardwatch.event import Document, Event, rfc3339
-from wardwatch.store import Outcome, Page, Result, Scope, Store
+from wardwatch.store import Kinds, Outcome, Page, Result, Scope, Store
 from wardwatch.store.reading import event_day
 
 STORED, THERE = Result(Outcome.STORED), Result(Outcome.ALREADY_THERE)
@@ -60,6 +60,10 @@ def test_a_tenant_out_of_scope_is_not_found(store: Store, tenant: str) -> None:
         store.events.get(scope, tenant, [event(tenant, 1).id])
     with pytest.raises(NotFound):
         store.events.search(scope, tenant)
+    with pytest.raises(NotFound):
+        list(store.events.scan(scope, tenant))
+    with pytest.raises(NotFound):
+        store.events.tally(scope, tenant, ["host.name"])
 
 
 def test_a_tenant_without_events_has_an_empty_page(store: Store, tenant: str) -> None:
@@ -126,6 +130,56 @@ def test_paging_shows_every_event_once_newest_first(store: Store, tenant: str) -
         if (after := page.after) is None:
             break
     assert seen == sorted(range(10), key=lambda number: (-(number // 3), number))
+
+
+def test_a_scan_yields_every_event_of_the_range_once_oldest_first(store: Store, tenant: str) -> None:
+    many = [event(tenant, number, at=START + timedelta(seconds=number // 400)) for number in range(1300)]
+    archive(store, *reversed(many), event(f"{tenant}x", 1))
+    start, end = START + timedelta(seconds=1), START + timedelta(seconds=3)
+    assert ids(list(store.events.scan(EVERYBODY, tenant))) == list(range(1300))
+    assert ids(list(store.events.scan(EVERYBODY, tenant, start=start, end=end))) == list(range(400, 1200))
+
+
+def test_a_scan_of_kinds_yields_the_events_that_hold_one_of_the_combinations(store: Store, tenant: str) -> None:
+    docs: list[dict[str, Any]] = [
+        {"event__dataset": "linux.sshd"},
+        {"event__dataset": "windows.sysmon", "winlog__channel": "Sysmon", "winlog__event_id": 1},
+        {"event__dataset": "windows.sysmon", "winlog__channel": "Sysmon", "winlog__event_id": 3},
+        {"event__dataset": ["linux.sshd", "linux.auth"]},
+        {},
+    ]
+    archive(store, *(event(tenant, number, **doc) for number, doc in enumerate(docs)))
+    fields = ("event.dataset", "winlog.channel", "winlog.event_id")
+    wanted = {
+        frozenset({("windows.sysmon", "Sysmon", "1")}): [1],
+        frozenset({("linux.sshd", None, None), ("windows.sysmon", "Sysmon", "3")}): [0, 2, 3],
+        frozenset({(None, None, None)}): [4],
+        frozenset({("linux", None, None)}): [],
+    }
+    for values, found in wanted.items():
+        assert ids(list(store.events.scan(EVERYBODY, tenant, kinds=Kinds(fields, values)))) == found, values
+    assert store.events.tally(EVERYBODY, tenant, fields) == {
+        ("linux.sshd", None, None): 2,
+        ("linux.auth", None, None): 1,
+        ("windows.sysmon", "Sysmon", "1"): 1,
+        ("windows.sysmon", "Sysmon", "3"): 1,
+        (None, None, None): 1,
+    }
+    end = START + timedelta(seconds=1)
+    assert store.events.tally(EVERYBODY, tenant, fields[:1], start=START, end=end) == {("linux.sshd",): 1}
+
+
+def test_a_tally_holds_any_number_of_combinations(store: Store, tenant: str) -> None:
+    archive(store, *(event(tenant, number, host__name=f"h{number}") for number in range(1100)))
+    counts = store.events.tally(EVERYBODY, tenant, ["host.name"])
+    assert counts == {(f"h{number}",): 1 for number in range(1100)}
+
+
+def test_tenants_are_those_with_events(store: Store, tenant: str) -> None:
+    archive(store, event(tenant, 1), event(f"{tenant}_x", 1))
+    assert [name for name in store.events.tenants() if name.startswith(tenant)] == [tenant, f"{tenant}_x"]
+    assert store.events.tally(EVERYBODY, "nobody", ["host.name"]) == {}
+    assert list(store.events.scan(EVERYBODY, "nobody")) == []
 
 
 def test_a_garbled_page_key_is_a_clear_error(store: Store, tenant: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,16 +11,20 @@ from elasticsearch import Elasticsearch
 
 from wardwatch.errors import RecordError
 from wardwatch.event import Document, Event
-from wardwatch.store import Outcome, Page, Result, Scope, Stored
+from wardwatch.store import Kinds, Outcome, Page, Result, Scope, Stored, Values
 from wardwatch.store.cursor import MAX_PAGE, decode_cursor, page_size
 from wardwatch.store.elasticsearch.bulk import Answer, BulkWriter, Item
-from wardwatch.store.elasticsearch.partitions import drop_before
-from wardwatch.store.elasticsearch.search import exactly, page, phrases, search, time_range, total
+from wardwatch.store.elasticsearch.client import answers
+from wardwatch.store.elasticsearch.partitions import drop_before, tenant_of_index
+from wardwatch.store.elasticsearch.search import exactly, kind, page, phrases, search, time_range, total
 from wardwatch.store.elasticsearch.templates import EVENTS, TEXT
 from wardwatch.store.reading import event_day, read_event, terms, texts
 from wardwatch.topics import check_tenant
 
 _NEWEST = [{"@timestamp": {"order": "desc"}}, {"event.id": {"order": "asc"}}]
+_OLDEST = [{"@timestamp": {"order": "asc"}}, {"event.id": {"order": "asc"}}]
+_SCANNED = 500  # events that a scan reads at a time
+_BUCKETS = 1000  # combinations that a tally reads at a time
 
 
 class ElasticsearchEvents:
@@ -82,6 +86,55 @@ class ElasticsearchEvents:
             size=page_size(limit) + 1,
         )
         return page(answer, page_size(limit), lambda hit: Stored(hit["_source"], "1"))
+
+    def scan(
+        self,
+        scope: Scope,
+        tenant: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        kinds: Kinds | None = None,
+    ) -> Iterator[Document]:
+        """Yield one tenant's events from ``start`` until before ``end``, oldest first, a page of them in memory."""
+        scope.check(tenant, f"tenant {tenant!r}")
+        chosen = [{"bool": {"should": [kind(kinds.fields, each) for each in kinds.values]}}] if kinds else []
+        query = {"bool": {"filter": chosen + time_range("@timestamp", start, end)}}
+        request: dict[str, Any] = {"index": _indices(tenant), "query": query, "sort": _OLDEST, "size": _SCANNED}
+        while hits := search(self._client, "events", **request)["hits"]["hits"]:
+            yield from (hit["_source"] for hit in hits)
+            request["search_after"] = hits[-1]["sort"]
+
+    def tally(
+        self,
+        scope: Scope,
+        tenant: str,
+        fields: Sequence[str],
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> dict[Values, int]:
+        """Return how many of one tenant's events hold each combination of values, as last indexed."""
+        scope.check(tenant, f"tenant {tenant!r}")
+        sources = [{name: {"terms": {"field": name, "missing_bucket": True}}} for name in fields]
+        composite: dict[str, Any] = {"sources": sources, "size": _BUCKETS}
+        query = {"bool": {"filter": time_range("@timestamp", start, end)}}
+        counts: dict[Values, int] = {}
+        while True:
+            aggs = {"kinds": {"composite": composite}}
+            answer = search(self._client, "events", index=_indices(tenant), query=query, aggs=aggs, size=0)
+            found = answer.get("aggregations", {}).get("kinds", {"buckets": []})
+            for bucket in found["buckets"]:
+                counts[tuple(bucket["key"][name] for name in fields)] = bucket["doc_count"]
+            if "after_key" not in found:
+                return counts
+            composite["after"] = found["after_key"]
+
+    def tenants(self) -> list[str]:
+        """Return the tenants that have archived events, by name."""
+        with answers("indices of events"):
+            found = self._client.indices.get(index=f"{EVENTS}*", features="aliases")
+        return sorted({tenant_of_index(EVENTS, index) for index in found.body})
 
     def count(self, tenant: str) -> int:
         """Return the number of archived events of one tenant, as last indexed."""

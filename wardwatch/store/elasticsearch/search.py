@@ -63,6 +63,17 @@ def exactly(field: str, value: str) -> Clause:
     return {"match": {field: {"query": value, "lenient": True}}}
 
 
+def kind(fields: Sequence[str], values: Sequence[str | None]) -> Clause:
+    """Return the clause of "each keyword field holds its value"; None is a field without value."""
+    pairs = list(zip(fields, values, strict=True))
+    return {
+        "bool": {
+            "filter": [{"term": {field: value}} for field, value in pairs if value is not None],
+            "must_not": [{"exists": {"field": field}} for field, value in pairs if value is None],
+        }
+    }
+
+
 def phrases(field: str, terms: Sequence[str]) -> list[Clause]:
     """Return the clauses of "each term is found as a phrase"; no terms find nothing."""
     return [{"match_phrase": {field: term}} for term in terms] or [nothing()]

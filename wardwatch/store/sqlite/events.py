@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import product
 
 import orjson
 
 from wardwatch.errors import RecordError
 from wardwatch.event import Document, Event
-from wardwatch.store import Outcome, Page, Result, Scope, Stored
+from wardwatch.store import Kinds, Outcome, Page, Result, Scope, Stored, Values
 from wardwatch.store.reading import event_day, read_event, terms, texts, unix_ms
 from wardwatch.store.sqlite.database import Condition, Database, every, match, words
 
 _NEWEST: dict[str, type] = {"at": int, "id": str}
+_FIRST = -(2**63)  # the least integer of SQLite
+_SCANNED = 500  # events that a scan reads at a time
 
 
 class SqliteEvents:
@@ -55,6 +59,55 @@ class SqliteEvents:
         rows, total, more = self._database.page("events", condition, _NEWEST, after, limit)
         return Page([Stored(orjson.loads(row["doc"]), "1") for row in rows], total, more)
 
+    def scan(
+        self,
+        scope: Scope,
+        tenant: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        kinds: Kinds | None = None,
+    ) -> Iterator[Document]:
+        """Yield one tenant's events from ``start`` until before ``end``, oldest first, a page of them in memory."""
+        scope.check(tenant, f"tenant {tenant!r}")
+        beyond: Condition = ("at >= ? AND (at > ? OR id > ?)", [_FIRST, _FIRST, ""])
+        while True:
+            where, values = every([_where(tenant, "", {}, start, end), beyond])
+            page = f"SELECT at, id, doc FROM events WHERE {where} ORDER BY at, id LIMIT {_SCANNED}"  # noqa: S608
+            rows = self._database.read(page, values)
+            if not rows:
+                return
+            at, last = rows[-1]["at"], rows[-1]["id"]
+            beyond = (beyond[0], [at, at, last])
+            for row in rows:
+                doc: Document = orjson.loads(row["doc"])
+                if kinds is None or not kinds.values.isdisjoint(_combinations(doc, kinds.fields)):
+                    yield doc
+
+    def tally(
+        self,
+        scope: Scope,
+        tenant: str,
+        fields: Sequence[str],
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> dict[Values, int]:
+        """Return how many of one tenant's events hold each combination of values, reading all of them."""
+        counts: Counter[Values] = Counter()
+        for doc in self.scan(scope, tenant, start=start, end=end):
+            counts.update(_combinations(doc, fields))
+        return counts
+
+    def tenants(self) -> list[str]:
+        """Return the tenants that have archived events, by name."""
+        found: list[str] = []
+        while rows := self._database.read("SELECT min(tenant) FROM events WHERE tenant > ?", ("".join(found[-1:]),)):
+            if rows[0][0] is None:
+                break
+            found.append(rows[0][0])
+        return found
+
     def count(self, tenant: str) -> int:
         """Return the number of archived events of one tenant."""
         return int(self._database.read("SELECT count(*) FROM events WHERE tenant = ?", (tenant,))[0][0])
@@ -82,6 +135,10 @@ def _create(connection: sqlite3.Connection, event: Event) -> Result:
     text = "\n".join(texts(event.doc))
     connection.execute("INSERT INTO event_text (rowid, text) VALUES (?, ?)", (added.lastrowid, words(text)))
     return Result(Outcome.STORED)
+
+
+def _combinations(doc: Document, fields: Sequence[str]) -> set[Values]:
+    return set(product(*([*texts(doc.get(name))] or (None,) for name in fields)))
 
 
 def _where(

@@ -1,0 +1,95 @@
+"""Archived events as the matcher saw them: with their log source, and with what the tables know of them today."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from detections import logsource
+from detections.tenants import Tenants
+from wardwatch.event import Document, Event, LogSource, parse_time
+from wardwatch.store import Events, Kinds, Scope, Values
+
+_SCOPE = Scope("rules")
+_MOST_KINDS = 150  # with four fields each, below the least limit of clauses in one query (1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From ``start`` until before ``end``; a naive time is meant in each tenant's own zone."""
+
+    start: datetime
+    end: datetime
+
+    def of(self, tenants: Tenants, tenant: str) -> Span:
+        """Return the span of one tenant, with zones."""
+        zone = tenants.zone(tenant)
+        start, end = (moment if moment.tzinfo else moment.replace(tzinfo=zone) for moment in (self.start, self.end))
+        return Span(start, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What has to be read of one tenant: ``events`` of ``of_all`` in the span; ``kinds`` None reads all of them."""
+
+    tenant: str
+    span: Span
+    kinds: Kinds | None
+    events: int
+    of_all: int
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The archived events; ``enrich`` adds to an event in place what the matcher adds."""
+
+    events: Events
+    enrich: Callable[[Event], None]
+    tenants: Tenants
+
+    def sources(self, tenant: str, span: Span) -> dict[LogSource, int]:
+        """Return how many of a tenant's events each log source wrote in a span with zones."""
+        counts: dict[LogSource, int] = {}
+        for values, count in self._tally(tenant, span).items():
+            source = _source(values)
+            counts[source] = counts.get(source, 0) + count
+        return counts
+
+    def part(self, tenant: str, span: Span, concerns: Callable[[LogSource], bool]) -> Part:
+        """Return what has to be read of a tenant to see every event of the log sources that are of concern."""
+        own = span.of(self.tenants, tenant)
+        tally = self._tally(tenant, own)
+        chosen = {values: count for values, count in tally.items() if concerns(_source(values))}
+        of_all = sum(tally.values())
+        if len(chosen) == len(tally) or len(chosen) > _MOST_KINDS:
+            return Part(tenant, own, None, of_all, of_all)
+        return Part(tenant, own, Kinds(logsource.FIELDS, frozenset(chosen)), sum(chosen.values()), of_all)
+
+    def read(self, part: Part) -> Iterator[Event]:
+        """Yield the events of a part, oldest first, as the matcher gives them to its rules."""
+        if part.kinds is not None and not part.kinds.values:
+            return
+        span = part.span
+        for doc in self.events.scan(_SCOPE, part.tenant, start=span.start, end=span.end, kinds=part.kinds):
+            yield self.event(part.tenant, doc)
+
+    def get(self, tenant: str, ids: Sequence[str]) -> list[Event]:
+        """Return the events of these ids that are archived still, oldest first."""
+        return [self.event(tenant, doc) for doc in self.events.get(_SCOPE, tenant, ids)]
+
+    def event(self, tenant: str, doc: Document) -> Event:
+        """Return an archived document as an event with its context."""
+        # when the collector had it is not archived: its own time stands for it
+        event = Event(doc, tenant, "", logsource.of_document(doc), received=parse_time(doc["@timestamp"]))
+        self.enrich(event)
+        return event
+
+    def _tally(self, tenant: str, span: Span) -> Mapping[Values, int]:
+        return self.events.tally(_SCOPE, tenant, logsource.FIELDS, start=span.start, end=span.end)
+
+
+def _source(values: Values) -> LogSource:
+    doc: Document = {name: value for name, value in zip(logsource.FIELDS, values, strict=True) if value is not None}
+    event_id = doc.get("winlog.event_id", "")
+    return logsource.of_document({**doc, "winlog.event_id": int(event_id)} if event_id.isdecimal() else doc)

@@ -1,0 +1,55 @@
+"""A provider's store with archived events, as the commands of rule engineers find it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from typer.testing import CliRunner, Result
+
+from detections.cli import rules
+from tests.detections.rules_under_test import rule_document
+from tests.wardwatch.store.samples import settle
+from wardwatch.event import Event, rfc3339
+from wardwatch.store import Outcome, Store
+
+MIDNIGHT = datetime(2026, 3, 9, 16, tzinfo=UTC)
+"""Midnight of 10 March 2026 in Shanghai."""
+DAY = ("--from", "2026-03-10", "--to", "2026-03-11")
+ROOT = rule_document({"user.name": "root"}, title="Root", logsource={"product": "linux", "service": "sshd"})
+
+
+@dataclass(frozen=True, slots=True)
+class Laboratory:
+    """A store with events of ``tenant`` (and whoever else), and a folder for rules."""
+
+    store: Store
+    tenant: str
+    folder: Path
+
+    def rule(self, document: dict[str, Any], name: str = "rule.yml") -> Path:
+        """Write a rule file."""
+        file = self.folder / name
+        file.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), "utf-8")
+        return file
+
+    def archive(self, docs: Sequence[dict[str, Any]], *, tenant: str = "", every: timedelta = timedelta(0)) -> None:
+        """Archive documents from midnight on, each with a dataset of sshd unless it has its own."""
+        events = [self.event(number, doc, tenant, every) for number, doc in enumerate(docs)]
+        assert {result.outcome for result in self.store.events.write(events)} == {Outcome.STORED}
+        settle(self.store)
+
+    def event(self, number: int, doc: dict[str, Any], tenant: str = "", every: timedelta = timedelta(0)) -> Event:
+        """Return the event of a document."""
+        at = rfc3339(MIDNIGHT + number * every)
+        whole = {"@timestamp": at, "event.id": f"{number:08x}", "event.dataset": "linux.sshd", **doc}
+        return Event(whole, tenant or self.tenant, "linux", received=MIDNIGHT)
+
+
+def invoke(*arguments: object) -> Result:
+    """Run ``wardwatch rules`` as a person does."""
+    return CliRunner().invoke(rules, [str(each) for each in arguments])

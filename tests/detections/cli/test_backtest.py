@@ -1,0 +1,154 @@
+"""``wardwatch rules backtest`` over archived events."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import orjson
+import pytest
+
+from detections.archive import Archive
+from detections.logsource import of_document
+from detections.sigma import Ruleset
+from tests.detections.cli.laboratory import DAY, ROOT, Laboratory, invoke
+from tests.detections.rules_under_test import rule_document
+from wardwatch.bus import open_bus
+from wardwatch.event import Document, Event
+from wardwatch.settings import load
+from wardwatch.tables import Tables
+from wardwatch.topics import TABLES
+
+HOUR = timedelta(hours=1)
+USERS = ["root", "ops", "root", "root"]
+
+
+def logins(*users: str) -> list[dict[str, Any]]:
+    return [{"user.name": user, "host.name": f"h-{user}"} for user in users]
+
+
+def backtest(lab: Laboratory, *arguments: object) -> Any:
+    result = invoke("backtest", *arguments, "--tenant", lab.tenant, "--json")
+    assert result.exit_code in (0, 1), result.output
+    return orjson.loads(result.stdout)
+
+
+def test_matches_and_alerts_are_counted_per_day_of_each_hospital(lab: Laboratory) -> None:
+    lab.archive(logins(*USERS), every=10 * HOUR)  # 00:00, 10:00, 20:00 and 06:00 of the day after
+    lab.archive(logins("root", "root"), tenant=f"{lab.tenant}_x", every=timedelta(seconds=1))
+    both = ("--from", "2026-03-10", "--to", "2026-03-12", "--tenant", f"{lab.tenant}_x")
+    (found,) = backtest(lab, lab.rule(ROOT), *both)["rules"]
+    assert [tuple(day.values()) for day in found["days"]] == [
+        (lab.tenant, "2026-03-10", 2, 2),
+        (lab.tenant, "2026-03-11", 1, 1),
+        (f"{lab.tenant}_x", "2026-03-10", 2, 1),
+    ]
+    assert (found["matches"], found["alerts"]) == (5, 4)
+
+
+def test_the_span_is_read_in_the_zone_of_the_hospital(lab: Laboratory) -> None:
+    lab.archive(logins(*["root"] * 30), every=HOUR)
+    with closing(open_bus(load().bus_url)) as bus, closing(Tables(bus)) as tables:
+        bus.ensure_topics([TABLES])
+        tables.put("tenants", "", lab.tenant, {"zone": "Asia/Tokyo"})
+    assert backtest(lab, lab.rule(ROOT), *DAY)["rules"][0]["matches"] == 23
+    zoned = ("--from", "2026-03-10T00:00+08:00", "--to", "2026-03-10T02:00+08:00")
+    assert backtest(lab, lab.rule(ROOT), *zoned)["rules"][0]["matches"] == 2
+
+
+def test_only_events_of_the_rules_log_sources_are_read(lab: Laboratory) -> None:
+    sysmon = {"event.dataset": "windows.sysmon", "winlog.channel": "Microsoft-Windows-Sysmon/Operational"}
+    windows = [{**sysmon, "winlog.event_id": number, "winlog.event_data.Image": "C:\\a.exe"} for number in (1, 3, 1)]
+    lab.archive([*logins("root"), *windows, {"event.dataset": "hl7.v2", "user.name": "root"}])
+    lab.rule(ROOT)
+    source = {"product": "windows", "category": "process_creation"}
+    other = rule_document({"Image|endswith": "a.exe"}, logsource=source, id="0f1c1f0a-6f5e-4b0e-9d5c-0d6c5f3f2b99")
+    lab.rule(other, "process.yml")
+    report = backtest(lab, lab.folder, *DAY)
+    assert (report["events_read"], report["events_of_other_log_sources"]) == (3, 2)
+    assert sorted(rule["matches"] for rule in report["rules"]) == [1, 2]
+
+
+def test_it_finds_what_the_rules_find_in_every_event(lab: Laboratory) -> None:
+    docs: list[dict[str, Any]] = [
+        {"event.dataset": dataset, "user.name": user}
+        for dataset in ("linux.sshd", "linux.sudo", "linux.syslog", "mysql.audit", "unheard.of")
+        for user in ("root", "ops")
+    ]
+    lab.archive(docs)
+    for source in ({"product": "linux"}, {"category": "database"}, {"service": "sudo"}, {"product": "mainframe"}):
+        file = lab.rule(rule_document({"user.name": "root"}, logsource=source))
+        ruleset = Ruleset.load([file])
+        events = [lab.event(number, doc) for number, doc in enumerate(docs)]
+        for event in events:
+            event.logsource = of_document(event.doc)
+        assert backtest(lab, file, *DAY)["rules"][0]["matches"] == sum(bool(ruleset.match(each)) for each in events)
+
+
+def test_samples_are_the_first_events_and_say_why(lab: Laboratory) -> None:
+    lab.archive(logins(*USERS), every=HOUR)
+    (found,) = backtest(lab, lab.rule(ROOT), *DAY, "--samples", 2)["rules"]
+    assert [sample["event_id"] for sample in found["samples"]] == ["00000000", "00000002"]
+    assert found["samples"][0]["matched"] == {"user.name": ["root"]}
+
+
+def test_more_matches_than_allowed_fail_in_the_exit_code_and_in_junit(lab: Laboratory, tmp_path: Path) -> None:
+    lab.archive(logins(*USERS))
+    arguments = ("backtest", lab.rule(ROOT), *DAY, "--tenant", lab.tenant, "--junit", tmp_path / "report.xml")
+    for most, code in ((3, 0), (2, 1)):
+        assert invoke(*arguments, "--max", most).exit_code == code
+        suite = ElementTree.parse(tmp_path / "report.xml").getroot()
+        assert (suite.get("tests"), suite.get("failures")) == ("1", str(code))
+        assert [case.get("name") for case in suite.iter("testcase")] == ["Root"]
+    assert [each.get("message") for each in suite.iter("failure")] == ["3 matches, at most 2 are allowed"]
+
+
+def test_a_person_reads_counts_samples_and_throughput(lab: Laboratory) -> None:
+    lab.archive(logins(*USERS))
+    result = invoke("backtest", lab.rule(ROOT), *DAY, "--tenant", lab.tenant)
+    assert result.exit_code == 0
+    assert "4 events read in" in result.stdout
+    assert ["2026-03-10", lab.tenant, "3", "1"] in [line.split() for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+def test_an_interrupt_prints_what_is_known(lab: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.archive(logins(*["root"] * 20))
+    get = Archive.event
+
+    def interrupted(archive: Archive, tenant: str, doc: Document) -> Event:
+        if doc["event.id"] == "00000005":
+            signal.raise_signal(signal.SIGINT)
+        return get(archive, tenant, doc)
+
+    monkeypatch.setattr(Archive, "event", interrupted)
+    result = invoke("backtest", lab.rule(ROOT), *DAY, "--json")
+    report = orjson.loads(result.stdout)
+    assert result.exit_code == 130
+    assert (report["complete"], report["rules"][0]["matches"]) == (False, 5)
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["no-such-rule"], "no rule"),
+        (["linux_ssh_root_login", "--tenant", "nowhere"], "no archived events"),
+        (["linux_ssh_root_login", "--from", "yesterday"], "yesterday"),
+    ],
+)
+def test_what_does_not_exist_is_named(lab: Laboratory, arguments: list[str], said: str) -> None:
+    result = invoke("backtest", *arguments)
+    assert result.exit_code != 0
+    assert said in result.output + str(result.exception)
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+def test_a_rule_that_can_not_be_loaded_is_named_with_its_line(lab: Laboratory) -> None:
+    result = invoke("backtest", lab.rule(ROOT | {"level": "urgent"}))
+    assert result.exit_code == 1
+    assert "rule.yml:" in str(result.exception)
