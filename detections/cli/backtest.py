@@ -103,9 +103,8 @@ class _Report:
 
     def suites(self) -> list[tuple[str, list[junit.Case]]]:
         """Return one suite with a test case for each rule."""
-        return {
-            "backtest": [junit.Case(str(each.rule.file), each.rule.title, self.failure(each)) for each in self.found]
-        }
+        cases = [junit.Case(str(each.rule.file), each.rule.title, self.failure(each)) for each in self.found]
+        return [("backtest", cases)]
 
     def print_json(self) -> None:
         """Print one JSON object."""
