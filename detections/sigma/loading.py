@@ -138,6 +138,7 @@ def compile_rule(
         card=card(sigma, presentation, version, parsed.text.file),
         condition=_condition(sigma, [each_sigma for _, each_sigma in own], rename(source)),
         text=parsed.document.whole,
+        name=sigma.name or "",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from sigma.rule import SigmaRule
+from sigma.rule import SigmaRule, SigmaRuleBase
 
 from detections.logsource import BROADER
 from detections.sigma.evaluation import evaluate, evidence
@@ -90,7 +90,7 @@ class RuleCard(msgspec.Struct, frozen=True):
     related: list[Related] = []  # msgspec copies it; a match written before the field was known has none
 
 
-def card(sigma: SigmaRule, own: Presentation, version: str, file: Path) -> RuleCard:
+def card(sigma: SigmaRuleBase, own: Presentation, version: str, file: Path) -> RuleCard:
     """Return what the alerts of a rule say of it."""
     title = str(sigma.title)
     related = sigma.related.related if sigma.related else []
@@ -126,7 +126,10 @@ class RuleText:
 
 @dataclass(frozen=True)
 class Rule:
-    """One loaded rule; ``text`` is the YAML document it was written as, ``condition`` includes the filters on it."""
+    """One loaded rule; ``text`` is the YAML document it was written as, ``condition`` includes the filters on it.
+
+    ``name`` is the Sigma name by which correlations may refer to it.
+    """
 
     file: Path
     line: int
@@ -136,6 +139,7 @@ class Rule:
     card: RuleCard
     condition: Expression
     text: str
+    name: str = ""
 
     @property
     def id(self) -> str:

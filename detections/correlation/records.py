@@ -1,0 +1,117 @@
+"""A match on its way into a correlation: the record on the topic ``matches`` that the correlator takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import blake2b
+
+import msgspec
+
+from detections.correlation.loading import Intake
+from detections.correlation.measures import Entry, number
+from detections.correlation.rule import Correlation
+from detections.sigma.view import View
+from wardwatch.errors import DecodeError
+
+KIND = "fed"
+_VALUES = 20  # values of one field that an event lets in
+_CHARACTERS = 256
+
+
+class Fed(msgspec.Struct, frozen=True):
+    """One event for one group of one correlation; ``correlation`` and ``fields``, the event's, are JSON."""
+
+    correlation: msgspec.Raw
+    tenant: str
+    group: tuple[str, ...]
+    at_ms: int
+    event_id: str
+    sources: tuple[int, ...]
+    values: tuple[str, ...]
+    index: str
+    source: str
+    fields: msgspec.Raw
+
+    @property
+    def entry(self) -> Entry:
+        """The match as a window holds it."""
+        return Entry(self.at_ms, self.event_id, self.sources, self.values, self.index)
+
+    def key(self, correlation: Correlation) -> str:
+        """Return the record's key: all matches of one group are in one partition, in order."""
+        digest = blake2b(msgspec.json.encode(self.group), digest_size=8).hexdigest()
+        return f"{self.tenant}/{correlation.card.id}/{digest}"
+
+    def headers(self) -> dict[str, str]:
+        """Return kind, tenant, source and event id, for routing and dead letters."""
+        return {"kind": KIND, "tenant": self.tenant, "source": self.source, "id": self.event_id}
+
+
+_DECODER = msgspec.json.Decoder(Fed)
+
+
+def decode(data: bytes) -> Fed:
+    """Return the record in ``data``; raises DecodeError."""
+    try:
+        return _DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DecodeError(f"not a match for a correlation: {error}", step="alerter") from None
+
+
+@lru_cache(maxsize=4096)
+def correlation_of(data: bytes) -> Correlation:
+    """Return the correlation in a record; raises DecodeError."""
+    try:
+        return msgspec.json.decode(data, type=Correlation)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DecodeError(f"not a correlation: {error}", step="alerter") from None
+
+
+@lru_cache(maxsize=4096)
+def raw_of(correlation: Correlation) -> bytes:
+    """Return a correlation as JSON."""
+    return msgspec.json.encode(correlation)
+
+
+Place = tuple[str, tuple[str, ...]]
+Taken = dict[Place, tuple[Correlation, dict[int, None], tuple[str, ...]]]
+
+
+def taken_in(intakes: Iterable[Intake], view: View) -> Taken:
+    """Return by correlation and group what an event brings: the numbers of the rules it met, and its values.
+
+    An event without a field of the group, or of the value, does not take part (specification 2.1).
+    """
+    found: Taken = {}
+    for intake in intakes:
+        group, values = _texts(view, intake.group), _values(view, intake)
+        if group is None or values is None:
+            continue
+        place = intake.correlation.card.id, group
+        _, sources, _ = found.setdefault(place, (intake.correlation, {}, values))
+        sources[intake.source] = None
+    return found
+
+
+def _texts(view: View, fields: tuple[str, ...]) -> tuple[str, ...] | None:
+    texts = []
+    for field in fields:
+        cells = [cell for cell in view.cells(field) or () if cell.raw is not None]
+        if not cells:
+            return None
+        texts.append(", ".join(dict.fromkeys(cell.text[:_CHARACTERS] for cell in cells[:_VALUES])))
+    return tuple(texts)
+
+
+def _values(view: View, intake: Intake) -> tuple[str, ...] | None:
+    fields, kind = intake.values, intake.correlation.kind
+    if not fields:
+        return ()
+    if len(fields) > 1:
+        texts = _texts(view, fields)
+        return None if texts is None else ("\x1f".join(texts),)
+    cells = [cell.text[:_CHARACTERS] for cell in view.cells(fields[0]) or () if cell.raw is not None][:_VALUES]
+    if kind == "value_count":
+        return tuple(dict.fromkeys(cells)) or None
+    return next(((text,) for text in cells if number(text) is not None), None)
