@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Protocol
 
+from ingest import masking
 from wardwatch.errors import ScrubError
 from wardwatch.event import Document
 
@@ -28,6 +29,10 @@ class Action(Enum):
     STUDY = "sd"  # token of a study, accession or instance UID
     DROP = "drop"
     TEXT = "text"  # free text: identifiers inside it are replaced
+    URL = "url"  # an address or its path: the route stays, of values only their shape (masking.py)
+    QUERY = "query"  # an address's query, alike
+    MASK = "mask"  # a name of a file or program: printable ASCII stays, without long numbers
+    COMMAND = "command"  # a command: alike, and without what stands in quotes
 
 
 class Tokens(Protocol):
@@ -80,8 +85,8 @@ def _replaced(name: str, value: object, action: Action, tokens: Tokens, kinds: s
     text = str(value).strip()
     if not text:
         return None
-    if action is Action.TEXT:
-        return scrub_text(text)
+    if action in _REDUCTIONS:
+        return _REDUCTIONS[action](text)
     kinds.add(action.value)
     known = _TOKEN.fullmatch(text)
     return text if known and known[1] == action.value else tokens.token(action.value, text)
@@ -97,6 +102,15 @@ def scrub_text(text: str) -> str:
     for pattern, replacement in _IDENTIFIERS:
         text = pattern.sub(replacement, text)
     return text
+
+
+_REDUCTIONS: Mapping[Action, Callable[[str], str]] = {
+    Action.TEXT: scrub_text,
+    Action.URL: masking.url,
+    Action.QUERY: masking.query,
+    Action.MASK: lambda text: masking.masked(scrub_text(text)),
+    Action.COMMAND: lambda text: masking.command(scrub_text(text)),
+}
 
 
 def is_identity_number(digits: str) -> bool:
