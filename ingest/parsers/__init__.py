@@ -55,7 +55,7 @@ class Parser:
     the events of one record, at least one, and raises ParseError; ``policy`` maps fields to what the scrub does.
     ``title``, ``reads`` and ``logsources`` are its entry in the catalogue: the products, their formats, and the log
     sources of the events, where "*" stands for what the event decides. ``whole`` says that records span lines, so that
-    a file can be read only when it is complete.
+    a file can be read only when it is complete; ``magic`` is how files start of which alone that is true.
     """
 
     name: str
@@ -66,6 +66,11 @@ class Parser:
     reads: str
     logsources: tuple[LogSource, ...]
     whole: bool = False
+    magic: bytes | None = None
+
+    def is_whole(self, start: bytes) -> bool:
+        """Tell whether a file that starts so can be read only when it is complete."""
+        return self.whole or (self.magic is not None and start.startswith(self.magic))
 
     def sample(self) -> bytes:
         """Return the records of ``ingest/samples`` that are this source's example."""
@@ -81,6 +86,16 @@ PARSERS = (
     "windows",
     "linux",
     "huawei_usg",
+    "cef",
+    "leef",
+    "suricata",
+    "zeek",
+    "h3c",
+    "sangfor_af",
+    "topsec",
+    "fortigate",
+    "paloalto",
+    "cisco_asa",
 )
 """Every source by its stable name, which is also its module here."""
 

@@ -1,0 +1,123 @@
+"""Records of devices and network services with an identity in every place where a person can put one."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import orjson
+
+
+def planted(name: str, identity: str, phone: str, record: str, staff: str) -> dict[str, tuple[str, bytes]]:
+    """Return a source and a record by description."""
+    words = f"{name} {identity} {phone} {record} {staff}"
+    url = f"/api/patient/{quote(name)}/{record}?name={quote(name)}&id={identity}&tel={phone}&q={name}&by={staff}#{name}"
+    agent = f"Mozilla/5.0 {name} {phone} {identity}"
+    file = f"C:\\Users\\{staff}\\{name}{identity}.docx"
+    return {
+        "cef": (
+            "cef",
+            f"<134>Mar  1 02:11:09 av CEF:0|V|P|1|9|virus|8|src=10.3.1.5 suser={staff} duser=HOSP\\{staff} "
+            f"shost={staff} msg={words} reason={words} request={url} requestContext=http://h/{name}?a={words} "
+            f"requestClientApplication={agent} requestCookie={words} filePath={file} fname={name}.doc "
+            f"cs1={words} cs1Label={name} act=block".encode(),
+        ),
+        "leef": (
+            "leef",
+            f"LEEF:2.0|V|P|1|login|^|src=10.3.1.5^usrName={staff}^identHostName={staff}^url={url}^msg={words}"
+            f"^{name}={words}".encode(),
+        ),
+        "suricata": (
+            "suricata",
+            orjson.dumps(
+                {
+                    "timestamp": "2026-03-01T02:11:09.000000+0800",
+                    "event_type": "alert",
+                    "src_ip": "10.3.1.5",
+                    "payload_printable": words,
+                    "alert": {"signature": "x", "metadata": {"m": [words]}},
+                    "http": {"url": url, "http_user_agent": agent, "http_refer": f"http://h{url}", "cookie": words},
+                    "smtp": {"mail_from": words},
+                    "email": {"subject": words, "attachment": [name]},
+                    "fileinfo": {"filename": f"/{name}/{identity}.doc"},
+                    "tls": {"subject": f"CN={name}, serial={identity}"},
+                    "dhcp": {"hostname": staff},
+                }
+            ),
+        ),
+        "zeek in JSON": (
+            "zeek",
+            orjson.dumps(
+                {
+                    "_path": "http",
+                    "ts": 1772302269.0,
+                    "id.orig_h": "10.3.1.5",
+                    "uri": url,
+                    "referrer": f"http://h{url}",
+                    "user_agent": agent,
+                    "username": staff,
+                    "password": words,
+                    "orig_filenames": [words],
+                }
+            ),
+        ),
+        "zeek of SQL": (
+            "zeek",
+            orjson.dumps(
+                {
+                    "_path": "mysql",
+                    "ts": 1772302269.0,
+                    "cmd": "query",
+                    "arg": f"select * from t where a='{name}' and b={identity} -- {words}",
+                    "response": words,
+                    "success": True,
+                }
+            ),
+        ),
+        "zeek, tab-separated": (
+            "zeek",
+            "#separator \\x09\n#path\tsmb_files\n#fields\tts\tpath\tname\tprev_name\n"
+            "#types\ttime\tstring\tstring\tstring\n"
+            f"1772302269.0\t\\\\s\\{name}\t{name}\\{identity}.doc\t{words}".encode(),
+        ),
+        "h3c": (
+            "h3c",
+            f"<190>Mar  1 02:11:09 2026 FW %%10UFLT/6/UFLT_MATCH_IPV4_LOG: SrcIPAddr(1003)=10.3.1.5;"
+            f"UserName(1113)={staff};URL(1093)=his.example{url};FileName(1097)={name}.doc;Other(1)={words};".encode(),
+        ),
+        "h3c in GBK": (
+            "h3c",
+            f"<190>Mar  1 02:11:09 2026 FW %%10SHELL/6/SHELL_CMD: -Line=vty0-IPAddr=10.3.9.14-User={staff}; "
+            f'Command is description "{words}" {name}'.encode("gbk"),
+        ),
+        "sangfor_af": (
+            "sangfor_af",
+            f"<134>Mar  1 02:11:09 h fwlog: 日志类型:病毒查杀, 用户:{staff}, 源IP:10.3.1.5, "
+            f"文件名:{name}{identity}.doc, "
+            f"描述:{words}, 系统动作:拒绝, URL:his.example{url}".encode("gbk"),
+        ),
+        "topsec": (
+            "topsec",
+            f'id=tos time="2026-03-01 02:11:09" fw=T pri=5 type=mgmt user={staff} src=10.3.9.14 op="Modify" result=0 '
+            f'url="{url}" file_name="{name}.doc" msg="{words}" other="{words}"'.encode(),
+        ),
+        "fortigate": (
+            "fortigate",
+            f'date=2026-03-01 time=02:11:09 type="utm" subtype="virus" srcip=10.3.1.5 srcname="{staff}" user="{staff}" '
+            f'action="blocked" url="{url}" agent="{agent}" filename="{name}{identity}.doc" msg="{words}" '
+            f'from="{words}" to="{words}" subject="{words}" cfgobj="{name}"'.encode(),
+        ),
+        "paloalto": (
+            "paloalto",
+            (
+                "1,2026/03/01 02:14:10,01,THREAT,url,1,2026/03/01 02:14:09,10.3.1.5,203.0.113.90,0.0.0.0,0.0.0.0,r,"
+                f"hosp\\{staff},{staff},web,v,t,u,e,e,f,,1,1,1,80,0,0,0x0,tcp,block-url,"
+                f'"his.example{url}",(9999),games,low,c,1,0x0,a,b,,t,0,,,1,"{agent}",,"{words}","http://h{url}",'
+                f"{words},{words},{words},0,34,0,0,0,,pa,,,,,GET,{words}"
+            ).encode(),
+        ),
+        "cisco_asa": (
+            "cisco_asa",
+            f"<165>Mar  1 2026 02:15:09 asa : %ASA-5-111010: User '{staff}', running 'CLI' from IP 10.3.9.14, "
+            f"executed 'name 10.1.1.1 description \"{words}\" {name}' {words}".encode(),
+        ),
+    }
