@@ -20,7 +20,7 @@ _HOME = re.compile(r"((?:Users|home|Documents and Settings)[\\/]{1,2})[^\\/]{1,2
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _ROUTE = re.compile(r"[A-Za-z_$][A-Za-z_$-]{0,31}\d{0,3}|v?\d{1,2}|\.{1,2}|", re.A)
 _EXTENSIONS = re.compile(
-    "action|ashx|asmx|aspx?|axd|bak|cfg|cgi|com|conf|config|css|db|dll|do|env|exe|gif|gz|html?|ico|inc|ini|jar|java|jpe?g|"
+    "action|ashx|asmx|aspx?|axd|bak|cfg|cgi|com|conf|config|css|db|dll|dmp|do|env|exe|gif|gz|html?|ico|inc|ini|jar|java|jpe?g|"
     r"js|json|jspx?|key|log|map|md|mdb|old|pem|php\d?|phtml|pl|png|ps1|py|rar|sh|shtml|sql|svc|svg|swf|tar|tgz|txt|war|"
     "woff2?|xlsx?|xml|ya?ml|zip",
     re.I,

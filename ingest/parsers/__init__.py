@@ -96,6 +96,20 @@ PARSERS = (
     "fortigate",
     "paloalto",
     "cisco_asa",
+    "nginx",
+    "tomcat",
+    "safeline",
+    "modsecurity",
+    "jumpserver",
+    "ms_dhcp",
+    "dnsmasq",
+    "bind",
+    "freeradius",
+    "cisco_ise",
+    "cloudtrail",
+    "actiontrail",
+    "cloudaudit",
+    "s3_access",
 )
 """Every source by its stable name, which is also its module here."""
 

@@ -120,4 +120,159 @@ def planted(name: str, identity: str, phone: str, record: str, staff: str) -> di
             f"<165>Mar  1 2026 02:15:09 asa : %ASA-5-111010: User '{staff}', running 'CLI' from IP 10.3.9.14, "
             f"executed 'name 10.1.1.1 description \"{words}\" {name}' {words}".encode(),
         ),
+        "nginx": (
+            "nginx",
+            f'10.3.1.5 - {staff} [01/Mar/2026:02:11:09 +0800] "GET {url} HTTP/1.1" 200 5 "http://h{url}" '
+            f'"{agent}"'.encode(),
+        ),
+        "nginx's errors": (
+            "nginx",
+            f'2026/03/01 02:15:09 [error] 931#931: *57 open() "/var/{name}" failed ({words}), client: 10.3.1.5, '
+            f'server: h, request: "GET {url} HTTP/1.1", host: "h", referrer: "http://h{url}"'.encode(),
+        ),
+        "nginx with escaped bytes": (
+            "nginx",
+            b'10.3.1.5 - - [01/Mar/2026:02:11:09 +0800] "GET /'
+            + "".join(f"\\x{byte:02X}" for byte in name.encode()).encode()
+            + b' HTTP/1.1" 200 5 "-" "-"',
+        ),
+        "tomcat": (
+            "tomcat",
+            f'10.3.1.5 - {staff} [01/Mar/2026:02:11:09 +0800] "POST {url} HTTP/1.1" 200 5'.encode("gbk"),
+        ),
+        "safeline": (
+            "safeline",
+            orjson.dumps(
+                {
+                    "event_id": "a",
+                    "req_start_time": 1772302269749,
+                    "urlpath": f"/patient/{name}/{record}",
+                    "query_string": f"name={quote(name)}&id={identity}&{words}",
+                    "req_payload": words,
+                    "body": words,
+                    "cookie": words,
+                    "user_agent": agent,
+                    "referer": f"http://h{url}",
+                    "session": words,
+                }
+            ),
+        ),
+        "modsecurity in JSON": (
+            "modsecurity",
+            orjson.dumps(
+                {
+                    "transaction": {
+                        "time_stamp": "Sun Mar  1 02:11:09 2026",
+                        "request": {
+                            "uri": url,
+                            "method": "POST",
+                            "body": words,
+                            "headers": {"User-Agent": agent, "Cookie": words, "Referer": f"http://h{url}"},
+                        },
+                        "response": {"http_code": 200, "body": words},
+                        "messages": [{"message": "x", "details": {"ruleId": "1", "data": words, "match": words}}],
+                    }
+                }
+            ),
+        ),
+        "modsecurity in parts": (
+            "modsecurity",
+            f"--a1b2c3d4-A--\n[01/Mar/2026:02:11:09 +0800] X1 10.3.1.5 1 10.9.7.7 80\n"
+            f"--a1b2c3d4-B--\nPOST {url} HTTP/1.1\n"
+            f"User-Agent: {agent}\nCookie: {words}\n\n--a1b2c3d4-C--\n{words}\n--a1b2c3d4-H--\n"
+            f'Message: x [id "1"] [data "{words}"]\n\n--a1b2c3d4-Z--\n'.encode(),
+        ),
+        "jumpserver": (
+            "jumpserver",
+            b"jumpserver: session_command_log - "
+            + orjson.dumps(
+                {
+                    "user": f"{name}({staff})",
+                    "account": f"{name}({staff})",
+                    "input": f"mysql -e \"select '{words}'\" {name} {identity}",
+                    "output": words,
+                    "filename": f"/home/{staff}/{name}.doc",
+                    "user_agent": agent,
+                    "reason": words,
+                    "resource": words,
+                    "diff": words,
+                    "timestamp": 1772302389,
+                }
+            ),
+        ),
+        "ms_dhcp": (
+            "ms_dhcp",
+            f"10,03/01/26,02:11:09,{words},10.3.1.5,{staff},001631EC17C4,{name},0,0,{words}".encode(),
+        ),
+        "dnsmasq": ("dnsmasq", f"Mar  1 02:11:09 gw dnsmasq[1]: query[A] {name}.{identity} from 10.3.1.5".encode()),
+        "dnsmasq's leases": (
+            "dnsmasq",
+            f"Mar  1 02:11:09 gw dnsmasq-dhcp[1]: DHCPACK(eth0) 10.3.1.5 00:16:31:ec:17:c4 {staff}".encode(),
+        ),
+        "bind": (
+            "bind",
+            f"01-Mar-2026 02:11:09.123 client 10.3.1.5#1 ({name}): query: {name}.{identity} IN A + (10.9.1.1)".encode(),
+        ),
+        "freeradius": (
+            "freeradius",
+            f"Sun Mar  1 02:12:09 2026 : Auth: (6) Login incorrect ({words}): "
+            f"[{staff}/{identity}] (from client ap port 0)".encode(),
+        ),
+        "cisco_ise": (
+            "cisco_ise",
+            "CISE_Failed_Attempts 1 1 0 2026-03-01 02:12:09.085 +08:00 1 5400 NOTICE RADIUS: "
+            f"{words}, UserName={staff}, User-Name={staff}, Response={words}, Step={words}, "
+            f"{name}={identity}, AdminName={staff}".encode(),
+        ),
+        "cloudtrail": (
+            "cloudtrail",
+            orjson.dumps(
+                {
+                    "eventName": "CreateUser",
+                    "eventSource": "iam.amazonaws.com",
+                    "eventTime": "2026-03-01T02:11:09Z",
+                    "userAgent": agent,
+                    "userIdentity": {"userName": staff, "arn": f"arn:aws:iam::1:user/{staff}", "principalId": staff},
+                    "requestParameters": {"userName": staff, "tags": [words], "name": name},
+                    "responseElements": {"user": words},
+                    "errorMessage": words,
+                }
+            ),
+        ),
+        "actiontrail": (
+            "actiontrail",
+            orjson.dumps(
+                {
+                    "eventName": "CreateUser",
+                    "serviceName": "Ram",
+                    "eventTime": "2026-03-01T02:11:09Z",
+                    "userAgent": agent,
+                    "userIdentity": {"type": "ram-user", "userName": staff},
+                    "requestParameters": {"Name": words},
+                    "responseElements": {"user": words},
+                    "errorMessage": words,
+                    "additionalEventData": {"loginAccount": staff},
+                }
+            ),
+        ),
+        "cloudaudit": (
+            "cloudaudit",
+            orjson.dumps(
+                {
+                    "EventName": "CreateUser",
+                    "EventTime": "2026-03-01 02:11:09",
+                    "Username": staff,
+                    "Resources": {"ResourceName": words},
+                    "CloudAuditEvent": orjson.dumps(
+                        {"userIdentity": {"userName": staff}, "requestParameters": words, "userAgent": agent}
+                    ).decode(),
+                }
+            ),
+        ),
+        "s3_access": (
+            "s3_access",
+            f"o b [28/Feb/2026:18:11:09 +0000] 10.3.1.5 arn:aws:iam::1:user/{staff} R REST.GET.OBJECT "
+            f"{quote(name)}/{identity}.zip "
+            f'"GET {url} HTTP/1.1" 200 - 1 1 1 1 "http://h{url}" "{agent}" -'.encode(),
+        ),
     }
