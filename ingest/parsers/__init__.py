@@ -110,6 +110,9 @@ PARSERS = (
     "actiontrail",
     "cloudaudit",
     "s3_access",
+    "oss_access",
+    "api_gateway",
+    "vcenter",
 )
 """Every source by its stable name, which is also its module here."""
 

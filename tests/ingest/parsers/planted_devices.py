@@ -275,4 +275,43 @@ def planted(name: str, identity: str, phone: str, record: str, staff: str) -> di
             f"{quote(name)}/{identity}.zip "
             f'"GET {url} HTTP/1.1" 200 - 1 1 1 1 "http://h{url}" "{agent}" -'.encode(),
         ),
+        "vcenter": (
+            "vcenter",
+            "Event [1] [1-1] [2026-03-01T02:11:09Z] [vim.event.UserLoginSessionEvent] [info] "
+            f"[HOSP\\{staff}] [] [1] [User HOSP\\{staff}@10.3.9.14 {words}]".encode(),
+        ),
+        "oss_access": (
+            "oss_access",
+            orjson.dumps(
+                {
+                    "operation": "GetObject",
+                    "bucket": "b",
+                    "__time__": 1772302269,
+                    "requester_id": staff,
+                    "object": f"{quote(name)}/{identity}.zip",
+                    "request_uri": url,
+                    "referer": f"http://h{url}",
+                    "user_agent": agent,
+                    "access_id": words,
+                }
+            ),
+        ),
+        "api_gateway": (
+            "api_gateway",
+            orjson.dumps(
+                {
+                    "started_at": 1772302269123,
+                    "request": {
+                        "method": "POST",
+                        "uri": url,
+                        "url": f"http://h{url}",
+                        "querystring": {"name": name},
+                        "body": words,
+                        "headers": {"user-agent": agent, "referer": f"http://h{url}", "cookie": words},
+                    },
+                    "response": {"status": 200, "body": words},
+                    "consumer": {"username": staff, "custom_id": staff},
+                }
+            ),
+        ),
     }
