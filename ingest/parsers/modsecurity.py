@@ -1,5 +1,7 @@
 """ModSecurity 2 and 3 and Coraza: audit logs as JSON objects, or in the serial form of parts A to Z.
 
+A serial file is read when it is complete, so collect rotated ones; JSON is read as it grows.
+
 Source: ModSecurity reference manual (SecAuditLogFormat, "Audit log parts"); Coraza documentation, "Audit log". Of
 headers only host, user agent and referrer are copied, and never bodies or what a rule matched.
 """

@@ -91,6 +91,8 @@ def _event(path: str, values: Mapping[str, object], site: Site) -> Parsed:
         "event.dataset": f"zeek.{path}" if path in LOGS else "zeek.other",
     }
     log = LOGS.get(path, Log())
+    if path == "kerberos":  # the realm behind the name is no part of the account
+        values = {**values, "client": text_of(values.get("client")).partition("/")[0]}
     fill(doc, values, {**log.names, **CONNECTION})
     classify(doc, list(log.category), list(log.type), log.action)
     firewall_events.towards(doc)

@@ -45,6 +45,10 @@ def test_each_log_has_its_service_and_unknown_ones_none() -> None:
     assert services[-1] == ""
 
 
+def test_an_account_of_kerberos_is_told_without_its_realm() -> None:
+    assert sample("zeek")[11]["user.name"] == "zhang.wei"
+
+
 def test_sql_leaves_as_its_shape_only() -> None:
     doc = sample("zeek")[5]
     assert "name=?" in doc["db.statement"]
