@@ -99,6 +99,8 @@ def scrub_text(text: str) -> str:
     numbers of China, e-mail addresses, and by the words before them record and insurance numbers, names, addresses.
     """
     text = text.translate(_FULL_WIDTH)
+    if "@" in text:  # half of the time of all patterns, for what few texts have
+        text = _EMAIL.sub("[email]", text)
     for pattern, replacement in _IDENTIFIERS:
         text = pattern.sub(replacement, text)
     return text
@@ -129,8 +131,8 @@ _NUMBER_WORDS = (
     r"\bMRN|\bmedical[ _-]?record(?:[ _-]?(?:no|number))?|\bpatient[ _-]?(?:id|no|number)|"
     r"\binsurance[ _-]?(?:id|no|number)|\bID[ _-]?card"
 )
+_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _IDENTIFIERS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"), "[email]"),
     (re.compile(r"(?<![0-9])[1-9][0-9]{16}[0-9Xx](?![0-9])"), _identity),
     (re.compile(r"(?<![0-9])[1-9][0-9]{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}(?![0-9])"), "[id]"),
     (re.compile(r"(?<![0-9])(?:\+?86[- ]?)?1[3-9][0-9][- ]?[0-9]{4}[- ]?[0-9]{4}(?![0-9])"), "[phone]"),

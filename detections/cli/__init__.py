@@ -14,6 +14,7 @@ COMMANDS = {
     "explain": "detections.cli.explain:explain",
     "new": "detections.cli.new:new",
     "backtest": "detections.cli.backtest:backtest",
+    "profile": "detections.cli.profile:profile",
 }
 """Command of ``wardwatch rules`` → its function."""
 
