@@ -14,6 +14,8 @@ COMMANDS = {
     "explain": "detections.cli.explain:explain",
     "new": "detections.cli.new:new",
     "backtest": "detections.cli.backtest:backtest",
+    "coverage": "detections.cli.coverage:show_coverage",
+    "scorecard": "detections.cli.scorecard:show_scorecard",
 }
 """Command of ``wardwatch rules`` → its function."""
 
