@@ -14,6 +14,7 @@ COMMANDS = {
     "explain": "detections.cli.explain:explain",
     "new": "detections.cli.new:new",
     "backtest": "detections.cli.backtest:backtest",
+    "convert": "detections.cli.convert:convert_rules",
     "coverage": "detections.cli.coverage:show_coverage",
     "scorecard": "detections.cli.scorecard:show_scorecard",
 }

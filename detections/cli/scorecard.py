@@ -84,6 +84,7 @@ def _cell(value: object) -> object:
 def _print(scores: list[Score], days: int) -> None:
     names = ("rule", "alerts", "matches", "open", "TP", "benign", "FP", "precision", "last fired")
     table = Table(*names, box=None, title=f"{days} days")
+    table.columns[0].overflow = "fold"
     for column in table.columns[1:8]:
         column.justify, column.no_wrap = "right", True
     for score in scores:
