@@ -16,6 +16,7 @@ COMMANDS = {
     "backtest": "detections.cli.backtest:backtest",
     "convert": "detections.cli.convert:convert_rules",
     "coverage": "detections.cli.coverage:show_coverage",
+    "import": "detections.cli.importing:import_rules",
     "scorecard": "detections.cli.scorecard:show_scorecard",
 }
 """Command of ``wardwatch rules`` → its function."""
