@@ -18,6 +18,7 @@ COMMANDS = {
     "coverage": "detections.cli.coverage:show_coverage",
     "import": "detections.cli.importing:import_rules",
     "scorecard": "detections.cli.scorecard:show_scorecard",
+    "tune": "detections.cli.tune:tune",
 }
 """Command of ``wardwatch rules`` → its function."""
 

@@ -62,12 +62,13 @@ def alerts_of(
     *,
     tenant: str = "",
     at: datetime | None = None,
+    number: int = 0,
     **own: Any,
 ) -> None:
     """Write an alert of three matches for each verdict, closed with it; "" leaves the alert open."""
     now = at or datetime.now(UTC)
-    for number, verdict in enumerate(verdicts):
-        write = alert(tenant or lab.tenant, number, rule=rule, created=now, count=3, last_seen=rfc3339(now), **own)
+    for each, verdict in enumerate(verdicts, number):
+        write = alert(tenant or lab.tenant, each, rule=rule, created=now, count=3, last_seen=rfc3339(now), **own)
         assert lab.store.alerts.write([write])[0].outcome is Outcome.STORED
         if verdict:
             stored = lab.store.alerts.get(EVERYBODY, [write.id])[write.id]
