@@ -112,6 +112,11 @@ def mac_of(value: object) -> str | None:
     )
 
 
+def is_typed(name: str) -> bool:
+    """Tell whether a field takes addresses, numbers or the like alone, so that no text can be in it."""
+    return _converter(name) in (_address_of, mac_of, number_of)
+
+
 def _address_of(value: object) -> str | None:
     found = address(text_of(value))
     return found if found not in _UNSPECIFIED else None

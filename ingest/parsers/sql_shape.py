@@ -31,12 +31,11 @@ _ANSI = rf"""
     | (?P<value>"[^"]*(?:"|\Z))
 """
 _BRACKETED = {"q'[": "]", "q'(": ")", "q'{": "}", "q'<": ">"}
-_ORACLE_STRING = "".join(
-    rf"n?{re.escape(start)}.*?(?:{re.escape(end)}'|\Z)|" for start, end in _BRACKETED.items()
-) + r"n?q'(?P<edge>.).*?(?:(?P=edge)'|\Z)|"
-_POSTGRES_STRING = (
-    r"\be'(?:[^'\\]|''|\\.)*+(?:'|\\?\Z)|(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)|"
+_ORACLE_STRING = (
+    "".join(rf"n?{re.escape(start)}.*?(?:{re.escape(end)}'|\Z)|" for start, end in _BRACKETED.items())
+    + r"n?q'(?P<edge>.).*?(?:(?P=edge)'|\Z)|"
 )
+_POSTGRES_STRING = r"\be'(?:[^'\\]|''|\\.)*+(?:'|\\?\Z)|(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)|"
 
 
 def _tokens(lexical: str) -> re.Pattern[str]:
