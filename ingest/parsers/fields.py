@@ -30,7 +30,15 @@ _NUMBERS = (
     ".auth_attempts",
 )
 _LONG = frozenset(
-    ("event.severity", "event.sequence", "event.duration", "log.syslog.severity.code", "log.syslog.facility.code")
+    (
+        "db.connection_id",
+        "db.query_id",
+        "event.severity",
+        "event.sequence",
+        "event.duration",
+        "log.syslog.severity.code",
+        "log.syslog.facility.code",
+    )
 )
 _ACCOUNTS = {"user.name": "user.domain", "user.target.name": "user.target.domain"}
 _TRANSPORTS = {"1": "icmp", "6": "tcp", "17": "udp", "47": "gre", "50": "esp", "58": "ipv6-icmp", "132": "sctp"}
