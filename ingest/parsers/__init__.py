@@ -83,6 +83,10 @@ class Parser:
 PARSERS = (
     "hl7v2",
     "dicom_audit",
+    "fhir_audit",
+    "orthanc",
+    "dcm4chee",
+    "openemr",
     "his_operations",
     "mysql_audit",
     "oracle_audit",
@@ -92,6 +96,14 @@ PARSERS = (
     "database_audit",
     "windows",
     "linux",
+    "auditd",
+    "generic_syslog",
+    "cups",
+    "mdm",
+    "veeam",
+    "iot_telemetry",
+    "claroty_xdome",
+    "armis",
     "huawei_usg",
     "cef",
     "leef",
@@ -123,7 +135,18 @@ PARSERS = (
 )
 """Every source by its stable name, which is also its module here, or the file of its mapping."""
 
-MAPPINGS = ("his_operations", "database_audit")
+MAPPINGS = (
+    "dcm4chee",
+    "openemr",
+    "his_operations",
+    "database_audit",
+    "cups",
+    "mdm",
+    "veeam",
+    "iot_telemetry",
+    "claroty_xdome",
+    "armis",
+)
 """Sources that a file of ``ingest/mappings`` describes."""
 
 MAPPED = "mapped:"

@@ -27,6 +27,9 @@ _NUMBERS = (
     ".size",
     ".size_bytes",
     ".rows",
+    ".pages",
+    ".copies",
+    ".job_id",
     ".auth_attempts",
 )
 _LONG = frozenset(
