@@ -1,4 +1,4 @@
-"""Syslog of any device: RFC 5424 and RFC 3164, its header as fields; of its text only ASCII without long numbers leaves.
+"""Syslog of any device: RFC 5424 and RFC 3164, its header as fields; its text leaves as ASCII without long numbers.
 
 For devices that have no parser of their own. A frame without time has the time when it was received. Sources: RFC 5424,
 RFC 3164; facilities and severities by RFC 5424, 6.2.1.
