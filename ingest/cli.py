@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from ingest.parsers import PARSERS
+from ingest.parsers import MAPPED, PARSERS
 from ingest.reading import read
 from ingest.scrub import Tokens
 from ingest.vault import HmacTokens, load_key
@@ -103,7 +103,7 @@ def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
 
 
 def _known(source: str) -> str:
-    if source not in PARSERS:
+    if source not in PARSERS and not source.startswith(MAPPED):
         raise typer.BadParameter(f"{source!r} is none of {', '.join(PARSERS)}", param_hint="--source")
     return source
 
