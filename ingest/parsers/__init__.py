@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from importlib import import_module
 from importlib.resources import files
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ingest.scrub import Action
@@ -82,9 +83,27 @@ class Parser:
 PARSERS = (
     "hl7v2",
     "dicom_audit",
+    "fhir_audit",
+    "orthanc",
+    "dcm4chee",
+    "openemr",
+    "his_operations",
     "mysql_audit",
+    "oracle_audit",
+    "oracle_unified",
+    "pgaudit",
+    "sqlserver_audit",
+    "database_audit",
     "windows",
     "linux",
+    "auditd",
+    "generic_syslog",
+    "cups",
+    "mdm",
+    "veeam",
+    "iot_telemetry",
+    "claroty_xdome",
+    "armis",
     "huawei_usg",
     "cef",
     "leef",
@@ -114,11 +133,35 @@ PARSERS = (
     "api_gateway",
     "vcenter",
 )
-"""Every source by its stable name, which is also its module here."""
+"""Every source by its stable name, which is also its module here, or the file of its mapping."""
+
+MAPPINGS = (
+    "dcm4chee",
+    "openemr",
+    "his_operations",
+    "database_audit",
+    "cups",
+    "mdm",
+    "veeam",
+    "iot_telemetry",
+    "claroty_xdome",
+    "armis",
+)
+"""Sources that a file of ``ingest/mappings`` describes."""
+
+MAPPED = "mapped:"
+"""What stands before the file of a hospital's own mapping."""
 
 
 def parser(name: str) -> Parser:
-    """Return the parser of a source; raises KeyError for an unknown name."""
+    """Return the parser of a source or of ``mapped:FILE.toml``.
+
+    Raises KeyError for an unknown name, SettingsError for a mapping file that is wrong.
+    """
+    if name.startswith(MAPPED) or name in MAPPINGS:
+        from ingest.parsers import mapped
+
+        return mapped.shipped(name) if name in MAPPINGS else mapped.load(Path(name.removeprefix(MAPPED)))
     if name not in PARSERS:
         raise KeyError(name)
     found = import_module(f"ingest.parsers.{name}").PARSER

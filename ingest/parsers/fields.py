@@ -27,10 +27,21 @@ _NUMBERS = (
     ".size",
     ".size_bytes",
     ".rows",
+    ".pages",
+    ".copies",
+    ".job_id",
     ".auth_attempts",
 )
 _LONG = frozenset(
-    ("event.severity", "event.sequence", "event.duration", "log.syslog.severity.code", "log.syslog.facility.code")
+    (
+        "db.connection_id",
+        "db.query_id",
+        "event.severity",
+        "event.sequence",
+        "event.duration",
+        "log.syslog.severity.code",
+        "log.syslog.facility.code",
+    )
 )
 _ACCOUNTS = {"user.name": "user.domain", "user.target.name": "user.target.domain"}
 _TRANSPORTS = {"1": "icmp", "6": "tcp", "17": "udp", "47": "gre", "50": "esp", "58": "ipv6-icmp", "132": "sctp"}
@@ -110,6 +121,11 @@ def mac_of(value: object) -> str | None:
         if len(digits) == 12 and _HEX.fullmatch(digits)
         else None
     )
+
+
+def is_typed(name: str) -> bool:
+    """Tell whether a field takes addresses, numbers or the like alone, so that no text can be in it."""
+    return _converter(name) in (_address_of, mac_of, number_of)
 
 
 def _address_of(value: object) -> str | None:
