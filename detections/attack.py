@@ -58,6 +58,20 @@ def _tactic(tag: str) -> dict[str, str] | None:
     return found and {"id": found[0], "name": found[1], "reference": f"{_SITE}/tactics/{found[0]}/"}
 
 
+def techniques(tags: Iterable[str]) -> list[str]:
+    """Return the ids of techniques and sub-techniques among a rule's tags, each once."""
+    found = filter(None, map(_TECHNIQUE.fullmatch, tags))
+    return list(dict.fromkeys(f"{each[1]}{each[2] or ''}".upper() for each in found))
+
+
+def name(identifier: str) -> str:
+    """Return the name of a technique; its id where the file has none."""
+    return str(_names()["techniques"].get(identifier, identifier))
+
+
 def _technique(identifier: str) -> dict[str, Any]:
-    name = _names()["techniques"].get(identifier, identifier)
-    return {"id": identifier, "name": name, "reference": f"{_SITE}/techniques/{identifier.replace('.', '/')}/"}
+    return {
+        "id": identifier,
+        "name": name(identifier),
+        "reference": f"{_SITE}/techniques/{identifier.replace('.', '/')}/",
+    }

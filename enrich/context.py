@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from enrich.lookups import Rows
 from enrich.lookups.assets import Assets
 from enrich.lookups.calendar import Calendar
 from wardwatch.event import Event
+
+_ADDED = re.compile(r"[a-z]+\.asset\..+|hospital\.(local_hour|off_hours)")
+
+
+def is_added(name: str) -> bool:
+    """Tell whether a field is what a lookup adds: events are archived without it."""
+    return _ADDED.fullmatch(name) is not None
 
 
 class Context:

@@ -28,6 +28,10 @@ _SCRUBBED = {
     Action.ENCOUNTER: "token of a visit or order",
     Action.STUDY: "token of a study",
     Action.TEXT: "free text, identifiers in it replaced",
+    Action.URL: "route and shape of the query only",
+    Action.QUERY: "names and shapes of values only",
+    Action.MASK: "ASCII only, long numbers and homes masked",
+    Action.COMMAND: "ASCII only, contents of quotes masked",
 }
 _INDEX = """# Sources
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from ingest.parsers import PARSERS
+from ingest.parsers import MAPPED, PARSERS
 from ingest.reading import read
 from ingest.scrub import Tokens
 from ingest.vault import HmacTokens, load_key
@@ -36,7 +36,7 @@ class _How:
 
 def parse(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…|-", help="Files to read; - is standard input.")],
-    source: Annotated[str, typer.Option(help=f"What wrote the records: {', '.join(PARSERS)}.")],
+    source: Annotated[str, typer.Option(help=f"What wrote the records: mapped:FILE.toml or {', '.join(PARSERS)}.")],
     zone: Annotated[str, typer.Option(help="Time zone of times without one.")] = "Asia/Shanghai",
     charset: Annotated[str, typer.Option(help="Character set where the records do not say.")] = "utf-8",
     tokens_key: Annotated[
@@ -53,6 +53,7 @@ def parse(
       wardwatch parse --source mysql_audit /var/log/mysql/server_audit.log | head
       zcat adt.hl7.gz | wardwatch parse --source hl7v2 --charset gb18030 -
       wardwatch parse --source huawei_usg --zone Asia/Urumqi firewall.log > events.ndjson
+      wardwatch parse --source mapped:our-his.toml operations.ndjson
     """
     how = _How(_known(source), options.time_zone(zone), options.charset(charset), _tokens(tokens_key))
     try:
@@ -102,7 +103,7 @@ def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
 
 
 def _known(source: str) -> str:
-    if source not in PARSERS:
+    if source not in PARSERS and not source.startswith(MAPPED):
         raise typer.BadParameter(f"{source!r} is none of {', '.join(PARSERS)}", param_hint="--source")
     return source
 

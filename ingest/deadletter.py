@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ingest.collector import site_folder
 from ingest.intake import Source, events_of, source_of
+from ingest.parsers import parser
 from ingest.quarantine import PREFIX, Quarantine
 from ingest.vault import open_tokens
 from wardwatch import topics
@@ -174,5 +175,5 @@ def _from_quarantine(settings: Settings, producer: Producer, letter: Letter) -> 
 
 
 def _source(settings: Settings, name: str) -> Source:
-    configured = [source for source in settings.collector.sources if source.parser == name]
+    configured = [source for source in settings.collector.sources if parser(source.parser).name == name]
     return source_of(configured[0] if configured else SourceSettings(parser=name, transport="file"), settings.collector)

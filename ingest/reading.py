@@ -108,7 +108,7 @@ def blocks(file: BinaryIO, source: Parser) -> Iterator[tuple[int, bytes]]:
     block = file.read(BLOCK_BYTES)
     if block.startswith(MAGIC):
         return ((0, part) for part in evtx_parts(block, file))
-    return iter([(0, _whole(block, file, source.name))]) if source.whole else _cut(block, file)
+    return iter([(0, _whole(block, file, source.name))]) if source.is_whole(block) else _cut(block, file)
 
 
 def _whole(block: bytes, file: BinaryIO, source: str) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Protocol
 
+from ingest import masking
 from wardwatch.errors import ScrubError
 from wardwatch.event import Document
 
@@ -28,6 +29,10 @@ class Action(Enum):
     STUDY = "sd"  # token of a study, accession or instance UID
     DROP = "drop"
     TEXT = "text"  # free text: identifiers inside it are replaced
+    URL = "url"  # an address or its path: the route stays, of values only their shape (masking.py)
+    QUERY = "query"  # an address's query, alike
+    MASK = "mask"  # a name of a file or program: printable ASCII stays, without long numbers
+    COMMAND = "command"  # a command: alike, and without what stands in quotes
 
 
 class Tokens(Protocol):
@@ -80,8 +85,8 @@ def _replaced(name: str, value: object, action: Action, tokens: Tokens, kinds: s
     text = str(value).strip()
     if not text:
         return None
-    if action is Action.TEXT:
-        return scrub_text(text)
+    if action in _REDUCTIONS:
+        return _REDUCTIONS[action](text)
     kinds.add(action.value)
     known = _TOKEN.fullmatch(text)
     return text if known and known[1] == action.value else tokens.token(action.value, text)
@@ -94,9 +99,20 @@ def scrub_text(text: str) -> str:
     numbers of China, e-mail addresses, and by the words before them record and insurance numbers, names, addresses.
     """
     text = text.translate(_FULL_WIDTH)
+    if "@" in text:  # half of the time of all patterns, for what few texts have
+        text = _EMAIL.sub("[email]", text)
     for pattern, replacement in _IDENTIFIERS:
         text = pattern.sub(replacement, text)
     return text
+
+
+_REDUCTIONS: Mapping[Action, Callable[[str], str]] = {
+    Action.TEXT: scrub_text,
+    Action.URL: masking.url,
+    Action.QUERY: masking.query,
+    Action.MASK: lambda text: masking.masked(scrub_text(text)),
+    Action.COMMAND: lambda text: masking.command(scrub_text(text)),
+}
 
 
 def is_identity_number(digits: str) -> bool:
@@ -115,8 +131,8 @@ _NUMBER_WORDS = (
     r"\bMRN|\bmedical[ _-]?record(?:[ _-]?(?:no|number))?|\bpatient[ _-]?(?:id|no|number)|"
     r"\binsurance[ _-]?(?:id|no|number)|\bID[ _-]?card"
 )
+_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _IDENTIFIERS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"), "[email]"),
     (re.compile(r"(?<![0-9])[1-9][0-9]{16}[0-9Xx](?![0-9])"), _identity),
     (re.compile(r"(?<![0-9])[1-9][0-9]{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}(?![0-9])"), "[id]"),
     (re.compile(r"(?<![0-9])(?:\+?86[- ]?)?1[3-9][0-9][- ]?[0-9]{4}[- ]?[0-9]{4}(?![0-9])"), "[phone]"),

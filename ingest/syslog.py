@@ -14,7 +14,7 @@ _RFC5424 = re.compile(
 )
 _RFC3164 = re.compile(rb"([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (\S+) ")
 _TAG = re.compile(rb"([^\s:\[]{1,64})(?:\[(\d{1,10})\])?: ?")
-_MONTHS = [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"]
+MONTHS = [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"]
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -91,7 +91,7 @@ def _modern_time(text: bytes) -> datetime:
 def _old_time(found: re.Match[bytes], zone: tzinfo, received: datetime) -> datetime:
     local = received.astimezone(zone)
     try:
-        month = _MONTHS.index(found[1]) + 1
+        month = MONTHS.index(found[1]) + 1
         moment = datetime(local.year, month, int(found[2]), int(found[3]), int(found[4]), int(found[5]), tzinfo=zone)
         return moment if moment <= local + timedelta(days=1) else moment.replace(year=local.year - 1)
     except ValueError:

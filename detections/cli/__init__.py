@@ -14,6 +14,12 @@ COMMANDS = {
     "explain": "detections.cli.explain:explain",
     "new": "detections.cli.new:new",
     "backtest": "detections.cli.backtest:backtest",
+    "profile": "detections.cli.profile:profile",
+    "convert": "detections.cli.convert:convert_rules",
+    "coverage": "detections.cli.coverage:show_coverage",
+    "import": "detections.cli.importing:import_rules",
+    "scorecard": "detections.cli.scorecard:show_scorecard",
+    "tune": "detections.cli.tune:tune",
 }
 """Command of ``wardwatch rules`` → its function."""
 

@@ -8,7 +8,7 @@ over the set of numbers (docs/decisions/0008-engine.md).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import tzinfo
 
 from detections.sigma.compilation import Condition, condition
@@ -63,6 +63,14 @@ class Program:
             for place in sorted(self._always.union(*witnessed))
             if (conditions[place] or self._condition(place))(met, view)
         ]
+
+    def observe(self, wrap: Callable[[Rule, Condition], Condition]) -> None:
+        """Ask every condition through what ``wrap`` makes of it from now on, for a profile."""
+        self._conditions = [wrap(rule, self._condition(place)) for place, rule in enumerate(self.rules)]
+
+    def misses(self) -> dict[str, int]:
+        """Return for each field how many of its values were scanned, not remembered."""
+        return {field: memo.misses for field, memo in self._memos.items()}
 
     def _compile(self, memory: Memory) -> dict[str, Memo]:
         by_field: defaultdict[str, set[Test]] = defaultdict(set)

@@ -28,7 +28,6 @@ MAX_WHOLE_BYTES = 256 * 2**20
 _READ_BYTES = 2 * MAX_FRAME_BYTES
 _BATCH = 500
 _HEAD_BYTES = 1024
-_EVTX = b"ElfFile\0"
 
 
 class Mark(msgspec.Struct):
@@ -131,10 +130,8 @@ class FileListener:
 
     def _is_whole(self, path: Path) -> bool:
         """Tell whether records are no lines, so that the file can be read only when it is complete."""
-        if self._source.parser.whole:
-            return True
         with path.open("rb") as file:
-            return file.read(len(_EVTX)) == _EVTX
+            return self._source.parser.is_whole(file.read(_HEAD_BYTES))
 
     def _tail(self, path: Path) -> None:
         with path.open("rb") as file:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from importlib import import_module
 from importlib.resources import files
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ingest.scrub import Action
@@ -55,7 +56,7 @@ class Parser:
     the events of one record, at least one, and raises ParseError; ``policy`` maps fields to what the scrub does.
     ``title``, ``reads`` and ``logsources`` are its entry in the catalogue: the products, their formats, and the log
     sources of the events, where "*" stands for what the event decides. ``whole`` says that records span lines, so that
-    a file can be read only when it is complete.
+    a file can be read only when it is complete; ``magic`` is how files start of which alone that is true.
     """
 
     name: str
@@ -66,6 +67,11 @@ class Parser:
     reads: str
     logsources: tuple[LogSource, ...]
     whole: bool = False
+    magic: bytes | None = None
+
+    def is_whole(self, start: bytes) -> bool:
+        """Tell whether a file that starts so can be read only when it is complete."""
+        return self.whole or (self.magic is not None and start.startswith(self.magic))
 
     def sample(self) -> bytes:
         """Return the records of ``ingest/samples`` that are this source's example."""
@@ -77,16 +83,85 @@ class Parser:
 PARSERS = (
     "hl7v2",
     "dicom_audit",
+    "fhir_audit",
+    "orthanc",
+    "dcm4chee",
+    "openemr",
+    "his_operations",
     "mysql_audit",
+    "oracle_audit",
+    "oracle_unified",
+    "pgaudit",
+    "sqlserver_audit",
+    "database_audit",
     "windows",
     "linux",
+    "auditd",
+    "generic_syslog",
+    "cups",
+    "mdm",
+    "veeam",
+    "iot_telemetry",
+    "claroty_xdome",
+    "armis",
     "huawei_usg",
+    "cef",
+    "leef",
+    "suricata",
+    "zeek",
+    "h3c",
+    "sangfor_af",
+    "topsec",
+    "fortigate",
+    "paloalto",
+    "cisco_asa",
+    "nginx",
+    "tomcat",
+    "safeline",
+    "modsecurity",
+    "jumpserver",
+    "ms_dhcp",
+    "dnsmasq",
+    "bind",
+    "freeradius",
+    "cisco_ise",
+    "cloudtrail",
+    "actiontrail",
+    "cloudaudit",
+    "s3_access",
+    "oss_access",
+    "api_gateway",
+    "vcenter",
 )
-"""Every source by its stable name, which is also its module here."""
+"""Every source by its stable name, which is also its module here, or the file of its mapping."""
+
+MAPPINGS = (
+    "dcm4chee",
+    "openemr",
+    "his_operations",
+    "database_audit",
+    "cups",
+    "mdm",
+    "veeam",
+    "iot_telemetry",
+    "claroty_xdome",
+    "armis",
+)
+"""Sources that a file of ``ingest/mappings`` describes."""
+
+MAPPED = "mapped:"
+"""What stands before the file of a hospital's own mapping."""
 
 
 def parser(name: str) -> Parser:
-    """Return the parser of a source; raises KeyError for an unknown name."""
+    """Return the parser of a source or of ``mapped:FILE.toml``.
+
+    Raises KeyError for an unknown name, SettingsError for a mapping file that is wrong.
+    """
+    if name.startswith(MAPPED) or name in MAPPINGS:
+        from ingest.parsers import mapped
+
+        return mapped.shipped(name) if name in MAPPINGS else mapped.load(Path(name.removeprefix(MAPPED)))
     if name not in PARSERS:
         raise KeyError(name)
     found = import_module(f"ingest.parsers.{name}").PARSER

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+import re
+from datetime import UTC, datetime, tzinfo
 
 from wardwatch.errors import ParseError
 from wardwatch.event import rfc3339
+
+_EPOCH = re.compile(r"(\d{9,19})(?:\.(\d{1,9}))?")
+_SPOKEN = re.compile(r"([A-Z][a-z]{2}) {1,2}(\d{1,2})(?:,? (\d{4}))? (\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?: (\S{1,32}))?")
+_OFFSET = re.compile(r"(?:(?:UTC|GMT)?([+-])(\d\d):?(\d\d))|UTC|GMT|Z")
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 def moment(text: str, zone: tzinfo, *, step: str) -> str:
@@ -15,3 +21,29 @@ def moment(text: str, zone: tzinfo, *, step: str) -> str:
         return rfc3339(found if found.tzinfo else found.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         raise ParseError("not a time", step=step) from None
+
+
+def epoch(value: object, *, step: str) -> str:
+    """Return the RFC 3339 text of a time since 1970 in s, ms, µs or ns, told apart by its digits; raises ParseError."""
+    found = _EPOCH.fullmatch(str(value))
+    if not found:
+        raise ParseError("not a time since 1970", step=step)
+    whole = found[1]
+    digits = next((count for count in (10, 13, 16, 19) if len(whole) <= count), 19)
+    seconds = int(whole) / 10 ** (digits - 10) + float(f"0.{found[2] or 0}") / 10 ** (digits - 10)
+    return rfc3339(datetime.fromtimestamp(seconds, UTC))
+
+
+def spoken(text: str, zone: tzinfo, year: int, *, step: str) -> str:
+    """Return the RFC 3339 text of ``Mar 01 2026 02:11:09.5 +0800``, its year ``year`` if it has none; or ParseError.
+
+    A zone in letters other than UTC and GMT is ambiguous (CST) and read as the site's.
+    """
+    found = _SPOKEN.fullmatch(text.strip())
+    if not found or found[1] not in _MONTHS:
+        raise ParseError("not a time", step=step)
+    month, fraction = _MONTHS.index(found[1]) + 1, (found[5] or "0").ljust(6, "0")
+    offset = _OFFSET.fullmatch(found[6] or "")
+    named = f"{offset[1]}{offset[2]}:{offset[3]}" if offset and offset[1] else "Z" if offset else ""
+    date = f"{found[3] or year}-{month:02}-{found[2]:0>2}"
+    return moment(f"{date}T{found[4]}.{fraction}{named}", zone, step=step)

@@ -10,15 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from ingest.address import address
-from ingest.parsers import Parsed, Parser, Record, Site, lines
+from ingest.parsers import Parsed, Parser, Record, Site, firewall_events, lines
 from ingest.parsers.charset import text
-from ingest.parsers.clock import moment
-from ingest.parsers.networks import direction
+from ingest.parsers.fields import put
+from ingest.parsers.header import header
 from ingest.scrub import Action
-from ingest.syslog import parse as parse_syslog
 from wardwatch.errors import ParseError
-from wardwatch.event import Document, LogSource, rfc3339
+from wardwatch.event import Document, LogSource
 
 _LOGSOURCE = LogSource("huawei", "firewall", "usg")
 _LOG = re.compile(
@@ -26,9 +24,6 @@ _LOG = re.compile(
     r"(?:\((?P<kind>\w)\))?(?:\[(?P<sequence>\d{1,18})\])?:?\s*(?P<text>.*)",
     re.S,
 )
-_LOCAL = re.compile(r"(\d{4}-\d\d?-\d\d? \d\d:\d\d:\d\d)(?:\.\d{1,6})?(?:([+-]\d\d:\d\d))?(?: DST)?[, ]+(\S{1,255})?")
-_DATED = re.compile(r"([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d{4}) (\d\d:\d\d:\d\d)[+-.\d:]* (\S{1,255})?")
-_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _PAIR = re.compile(r'([A-Za-z][\w-]{0,63})\s*=\s*("[^"]*"|[^,;()"]*)')
 _COLON_PAIR = re.compile(r"(?:^|[\s(,])([A-Za-z][\w-]{0,63}):([^\s,;()]+)")
 _LOGIN = re.compile(r"user:(?P<user>\S{1,256}) (?:login|logout) from (?P<peer>\S{1,64})", re.I)
@@ -66,10 +61,7 @@ _NAMES: Mapping[str, str] = {
     "closereason": "event.reason",
     "accesstype": "network.access_type",
 }
-_TRANSPORTS = {"1": "icmp", "6": "tcp", "17": "udp", "47": "gre", "50": "esp", "58": "ipv6-icmp", "132": "sctp"}
-_NUMBERS = frozenset(name for name in _NAMES.values() if name.endswith((".port", ".bytes", ".packets")))
-_ADDRESSES = frozenset(name for name in _NAMES.values() if name.endswith(".ip"))
-_ABSENT = ("", "-", "--", "unknown", "N/A")
+_ABSENT = ("unknown", "Unknown")
 _REFUSALS = ("deny", "block", "drop", "reset", "discard", "refuse")
 
 
@@ -79,7 +71,7 @@ def parse(record: Record, site: Site) -> list[Parsed]:
     found = _LOG.search(frame)
     if not found:
         raise ParseError("no %%01MODULE/severity/BRIEF of a Huawei log", step="huawei_usg")
-    time, name = _header(record, site, frame[: found.start()])
+    time, name = header(frame[: found.start()], record, site, step="huawei_usg")
     doc: Document = {
         "@timestamp": time,
         "event.kind": "event",
@@ -103,34 +95,6 @@ def parse(record: Record, site: Site) -> list[Parsed]:
     return [Parsed(doc, _LOGSOURCE)]
 
 
-def _header(record: Record, site: Site, before: str) -> tuple[str, str]:
-    """Return the time and the firewall's name of what stands before the log: its own header, syslog's or none."""
-    local = _LOCAL.search(before)
-    if local:
-        date, offset, name = local.groups()
-        return moment(_padded(date) + (offset or ""), site.zone, step="huawei_usg"), _name(name)
-    dated = _DATED.search(before)
-    if dated:
-        month, day, year, time, name = dated.groups()
-        number = _MONTHS.find(month) // 3 + 1
-        return moment(f"{year}-{number:02}-{day:0>2}T{time}", site.zone, step="huawei_usg"), _name(name)
-    if not before.strip():
-        return rfc3339(record.received), ""
-    frame = record.data if record.data.startswith(b"<") else b"<190>" + record.data
-    message = parse_syslog(frame, zone=site.zone, received=record.received)
-    return rfc3339(message.timestamp or record.received), message.host
-
-
-def _padded(date: str) -> str:
-    year, month, rest = date.split("-")
-    day, time = rest.split(" ")
-    return f"{year}-{month:0>2}-{day:0>2}T{time}"
-
-
-def _name(name: str | None) -> str:
-    return (name or "").rstrip(":")
-
-
 def _pairs(description: str) -> Iterator[tuple[str, str]]:
     login = _LOGIN.search(description)
     if login:
@@ -143,26 +107,9 @@ def _pairs(description: str) -> Iterator[tuple[str, str]]:
 
 def _map(doc: Document, pairs: Mapping[str, str]) -> None:
     for name, value in pairs.items():
-        target = _NAMES.get(name)
-        if target and value not in _ABSENT:
-            _set(doc, target, value)
-    found = direction(doc.get("source.ip", ""), doc.get("destination.ip", ""))
-    if found:
-        doc["network.direction"] = found
-
-
-def _set(doc: Document, target: str, value: str) -> None:
-    if target in _ADDRESSES:
-        found = address(value)
-        if found:
-            doc[target] = found
-    elif target in _NUMBERS:
-        if value.isdecimal() and len(value) <= 18:
-            doc[target] = int(value)
-    elif target == "network.transport":
-        doc[target] = _TRANSPORTS.get(value, value.lower())
-    else:
-        doc[target] = value
+        if name in _NAMES and value not in _ABSENT:
+            put(doc, _NAMES[name], value)
+    firewall_events.towards(doc)
 
 
 def _categorise(doc: Document, module: str, brief: str) -> None:
@@ -174,52 +121,32 @@ def _categorise(doc: Document, module: str, brief: str) -> None:
 
 
 def _policy(doc: Document, brief: str) -> None:
-    denied = "DENY" in brief
-    doc["event.category"] = ["network"]
-    doc["event.type"] = ["connection", "denied" if denied else "allowed"]
-    doc["event.action"] = "firewall-denied" if denied else "firewall-allowed"
-    doc["event.outcome"] = "failure" if denied else "success"
+    firewall_events.traffic(doc, denied="DENY" in brief)
 
 
 def _session(doc: Document, brief: str) -> None:
-    ended = "TEARDOWN" in brief or "DELETE" in brief or "AGED" in brief
-    doc["event.category"] = ["network"]
-    doc["event.type"] = ["connection", "end" if ended else "start"]
-    doc["event.action"] = "session-end" if ended else "session-start"
-    doc["event.outcome"] = "success"
+    firewall_events.session(doc, ended="TEARDOWN" in brief or "DELETE" in brief or "AGED" in brief)
 
 
 def _login(doc: Document, brief: str) -> None:
     failed = "FAIL" in brief or "LOCK" in brief or "BLOCK" in brief
-    ended = "LOGOUT" in brief
-    doc["event.category"] = ["authentication"]
-    doc["event.type"] = ["end" if ended else "info" if failed else "start"]
-    doc["event.action"] = "firewall-logout" if ended else "firewall-login"
-    doc["event.outcome"] = "failure" if failed else "success"
+    firewall_events.login(doc, failed=failed, ended="LOGOUT" in brief)
 
 
 def _command(doc: Document, _brief: str) -> None:
-    doc["event.category"] = ["configuration"]
-    doc["event.type"] = ["change"]
-    doc["event.action"] = "firewall-command"
+    firewall_events.command(doc)
 
 
 def _threat(category: str, action: str) -> Callable[[Document, str], None]:
-    def categorise(doc: Document, _brief: str) -> None:
-        denied = str(doc.get("rule.action", "")).lower().startswith(_REFUSALS)
-        doc["event.kind"] = "alert"
-        doc["event.category"] = [category, "network"]
-        doc["event.type"] = ["denied" if denied else "info"]
-        doc["event.action"] = action
-
-    return categorise
+    return lambda doc, _brief: firewall_events.threat(doc, category, action, denied=_refused(doc))
 
 
 def _url(doc: Document, _brief: str) -> None:
-    denied = str(doc.get("rule.action", "")).lower().startswith(_REFUSALS)
-    doc["event.category"] = ["web", "network"]
-    doc["event.type"] = ["access", "denied" if denied else "allowed"]
-    doc["event.action"] = "url-filter"
+    firewall_events.web(doc, denied=_refused(doc))
+
+
+def _refused(doc: Document) -> bool:
+    return str(doc.get("rule.action", "")).lower().startswith(_REFUSALS)
 
 
 _MEANINGS: tuple[tuple[re.Pattern[str], Callable[[Document, str], None]], ...] = (

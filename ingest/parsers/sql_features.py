@@ -15,7 +15,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from ingest.parsers.sql_shape import literal_free, shape_hash
+from ingest.parsers.sql_shape import Dialect, literal_free, shape_hash
 from wardwatch.event import Document
 
 MAX_SHAPE = 20_000  # characters that are parsed
@@ -26,18 +26,20 @@ _INTO_FILE = re.compile(
     r"(?:(?:optionally )?(?:terminated|enclosed|escaped)|starting)\s+by\s*\?))*",
     re.I,
 )
+_COPY_TO = re.compile(r"\s*copy\b.{0,20000}?\bto\s+(?:program\s*)?\?", re.I | re.S)
 _DUMP = re.compile(r"select sql_no_cache \* from ", re.I)
 _VERB = re.compile(r"[\s(]*([a-z]{2,20})", re.I)
 _VERBS = re.compile(
-    "alter|analyze|begin|call|change|commit|create|deallocate|delete|describe|do|drop|execute|explain|flush|grant|"
-    "handler|insert|install|kill|load|lock|optimize|prepare|rename|repair|replace|reset|revoke|rollback|savepoint|"
-    "select|set|show|start|stop|truncate|uninstall|unlock|update|use|xa"
+    "alter|analyze|audit|backup|begin|bulk|call|change|close|comment|commit|copy|create|deallocate|declare|delete|deny|"
+    "describe|discard|do|drop|end|exec|execute|explain|fetch|flush|grant|handler|insert|install|kill|listen|load|lock|"
+    "merge|noaudit|open|optimize|prepare|purge|reindex|rename|repair|replace|reset|restore|revoke|rollback|savepoint|"
+    "select|set|show|start|stop|truncate|uninstall|unlock|update|use|vacuum|xa"
 )
-_SYNONYMS = {"with": "select", "table": "select", "values": "select", "desc": "describe"}
+_SYNONYMS = {"with": "select", "table": "select", "values": "select", "desc": "describe", "exec": "execute"}
 
 _TYPES = {
     **dict.fromkeys(("insert", "load", "replace", "create"), "creation"),
-    **dict.fromkeys(("update", "alter", "rename", "set", "grant", "revoke"), "change"),
+    **dict.fromkeys(("update", "merge", "alter", "rename", "set", "grant", "revoke", "deny"), "change"),
     **dict.fromkeys(("delete", "drop", "truncate"), "deletion"),
 }
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
@@ -64,13 +66,13 @@ class Features:
     group_by_roles: tuple[str, ...] = ()
 
 
-def describe(doc: Document, sql: str) -> None:
+def describe(doc: Document, sql: str, dialect: Dialect = "mysql") -> None:
     """Set the event's fields of a statement: ``db.*`` of its shape, its action and type."""
-    shape = literal_free(sql)
-    found = features(shape)
+    shape = literal_free(sql, dialect)
+    found = features(shape, dialect)
     doc["event.action"] = f"db-{found.verb or 'statement'}"
     doc["event.type"] = [_TYPES.get(found.verb, "access")]
-    if found.verb in ("grant", "revoke"):
+    if found.verb in ("grant", "revoke", "deny"):
         doc["event.category"] = ["database", "iam"]
     doc["db.sql_parsed"] = found.parsed
     doc["db.sql_shape_hash"] = shape_hash(shape)
@@ -102,14 +104,14 @@ def _features(doc: Document, found: Features) -> None:
 
 
 @lru_cache(maxsize=4096)
-def features(shape: str) -> Features:
+def features(shape: str, dialect: Dialect = "mysql") -> Features:
     """Return the features of a literal-free statement; never fails."""
     verb = _verb(shape)
-    is_export = bool(_INTO_FILE.search(shape) or _DUMP.match(shape))
+    is_export = bool(_INTO_FILE.search(shape) or _DUMP.match(shape) or _COPY_TO.match(shape))
     if len(shape) > MAX_SHAPE or _depth(shape) > _MAX_DEPTH:
         return Features(verb, is_export)
     try:
-        trees = [tree for tree in sqlglot.parse(_INTO_FILE.sub(" ", shape), dialect="mysql") if tree]
+        trees = [tree for tree in sqlglot.parse(_INTO_FILE.sub(" ", shape), dialect=dialect) if tree]
     except (SqlglotError, RecursionError):
         return Features(verb, is_export)
     if any(isinstance(tree, exp.Command) for tree in trees):

@@ -224,4 +224,5 @@ PARSER = Parser(
     title="Windows events",
     reads="flat NXLog JSON, winlogbeat JSON, evtx_dump JSON, EVTX files",
     logsources=(LogSource("windows", "*", "*"),),
+    magic=MAGIC,
 )

@@ -85,6 +85,19 @@ def test_times_without_a_zone_are_read_in_the_one_given() -> None:
     assert event["@timestamp"] == "2026-03-01T02:11:09.000Z"
 
 
+def test_a_hospitals_own_mapping_is_a_source_and_a_wrong_one_is_named(tmp_path: Path) -> None:
+    mapping = tmp_path / "our-his.toml"
+    text = (SAMPLES.parent / "mappings" / "his_operations.toml").read_text("utf-8")
+    mapping.write_text(text, "utf-8")
+    done = parse("--source", f"mapped:{mapping}", str(SAMPLES / "his_operations.ndjson"))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert events(done)[0]["event.action"] == "his-statistics"
+    mapping.write_text(text.replace('scrub = "drop"', 'scrub = "burn"'), "utf-8")
+    wrong = parse("--source", f"mapped:{mapping}", str(SAMPLES / "his_operations.ndjson"))
+    assert wrong.returncode == 2
+    assert b"our-his.toml" in wrong.stderr
+
+
 def test_an_unknown_source_is_answered_with_the_names_there_are() -> None:
     done = parse("--source", "dishwasher", "-")
     assert done.returncode == 2

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from detections.cli import rules
 from tests.detections.rules_under_test import rule_document
-from tests.wardwatch.store.samples import settle
+from tests.wardwatch.store.samples import EVERYBODY, alert, settle
 from wardwatch.event import Event, rfc3339
 from wardwatch.store import Outcome, Store
 
@@ -53,3 +53,25 @@ class Laboratory:
 def invoke(*arguments: object) -> Result:
     """Run ``wardwatch rules`` as a person does."""
     return CliRunner().invoke(rules, [str(each) for each in arguments])
+
+
+def alerts_of(
+    lab: Laboratory,
+    rule: str,
+    verdicts: Sequence[str],
+    *,
+    tenant: str = "",
+    at: datetime | None = None,
+    number: int = 0,
+    **own: Any,
+) -> None:
+    """Write an alert of three matches for each verdict, closed with it; "" leaves the alert open."""
+    now = at or datetime.now(UTC)
+    for each, verdict in enumerate(verdicts, number):
+        write = alert(tenant or lab.tenant, each, rule=rule, created=now, count=3, last_seen=rfc3339(now), **own)
+        assert lab.store.alerts.write([write])[0].outcome is Outcome.STORED
+        if verdict:
+            stored = lab.store.alerts.get(EVERYBODY, [write.id])[write.id]
+            changes = {"status": "closed", "verdict": verdict, "closed_at": rfc3339(now)}
+            lab.store.alerts.workflow(EVERYBODY, write.id, changes, version=stored.version)
+    settle(lab.store)

@@ -14,6 +14,7 @@ import pytest
 from ingest.parsers import Record, Site, parser
 from ingest.scrub import scrub
 from ingest.vault import HmacTokens
+from tests.ingest.parsers.planted_devices import planted
 from tests.ingest.parsers.samples import samples
 from wardwatch.errors import ParseError
 from wardwatch.event import encode
@@ -119,6 +120,8 @@ PLANTED = {
         f"<85>1 2026-03-01T02:11:09Z pacs1 a 1 b - {' '.join(CANARIES)}".encode(),
     ),
 }
+
+PLANTED |= planted(NAME, IDENTITY, PHONE, RECORD, STAFF)
 
 
 def _leaving(source: str, data: bytes) -> bytes:

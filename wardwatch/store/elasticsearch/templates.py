@@ -51,7 +51,12 @@ def _typed(file: str) -> dict[str, dict[str, Any]]:
 def _type_of(name: str) -> dict[str, Any]:
     if fnmatchcase(name, _ADDRESSES):
         return _ADDRESS
-    return _NUMBER if any(fnmatchcase(name, pattern) for pattern in _NUMBERS) else _KEYWORD
+    return _NUMBER if is_number(name) else _KEYWORD
+
+
+def is_number(name: str) -> bool:
+    """Tell whether a field is indexed as a number."""
+    return any(fnmatchcase(name, pattern) for pattern in _NUMBERS)
 
 
 _KNOWN: Final = _typed("known_fields.txt")

@@ -1,0 +1,86 @@
+"""What each rule costs: its condition timed on every event for which it is a candidate."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import tzinfo
+from time import perf_counter_ns
+
+from detections.sigma import Match, Rule, Ruleset
+from detections.sigma.compilation import Condition
+from detections.sigma.expression import fields
+from detections.sigma.program import Program
+from detections.sigma.scanner import Numbers
+from detections.sigma.view import View
+from wardwatch.event import Event
+
+
+@dataclass
+class Cost:
+    """One rule: the time of its condition, on how many events it was evaluated, and how many of those matched.
+
+    ``misses`` counts the values of the fields it reads that had to be scanned; rules with the same fields share them.
+    """
+
+    rule: Rule
+    time_ns: int = 0
+    candidates: int = 0
+    matches: int = 0
+    misses: int = 0
+
+
+class Profile:
+    """Matches as the ruleset does, and keeps what each rule cost; times are nanoseconds."""
+
+    def __init__(self, rules: Ruleset) -> None:
+        self.events = 0
+        self.time_ns = 0
+        self._rules = rules
+        self._programs: dict[int, Program] = {}
+        self._costs = {id(rule): Cost(rule) for rule in rules.rules}
+
+    def match(self, event: Event, zone: tzinfo) -> list[Match]:
+        """Return the matches of an event."""
+        program = self._rules.program(event.logsource)
+        if id(program) not in self._programs:
+            self._programs[id(program)] = program
+            program.observe(self._timed)
+        began = perf_counter_ns()
+        found = self._rules.match(event, zone)
+        self.time_ns += perf_counter_ns() - began
+        self.events += 1
+        return found
+
+    def costs(self) -> list[Cost]:
+        """Return every rule's cost, the dearest first."""
+        for cost in self._costs.values():
+            cost.misses = sum(self._misses(cost.rule))
+        return sorted(self._costs.values(), key=lambda cost: (-cost.time_ns, -cost.candidates, cost.rule.title))
+
+    def field_misses(self) -> Counter[str]:
+        """Return for each field how many of its values were scanned rather than remembered."""
+        counted = Counter[str]()
+        for program in self._programs.values():
+            counted.update(program.misses())
+        return counted
+
+    def _misses(self, rule: Rule) -> Iterator[int]:
+        for program in self._programs.values():
+            if rule in program.rules:
+                misses = program.misses()
+                yield from (misses.get(field, 0) for field in fields(rule.condition))
+
+    def _timed(self, rule: Rule, condition: Condition) -> Condition:
+        cost = self._costs[id(rule)]
+
+        def timed(met: Numbers, view: View) -> bool:
+            began = perf_counter_ns()
+            held = condition(met, view)
+            cost.time_ns += perf_counter_ns() - began
+            cost.candidates += 1
+            cost.matches += held
+            return held
+
+        return timed
