@@ -22,6 +22,7 @@ log = structlog.get_logger()
 
 FOLDED = 1000  # event ids remembered per alert; above it a match repeated by a matcher may be counted twice
 SAMPLES = 10  # first and as many latest source events
+NOWHERE = -1
 RELATED = 50  # values of each related.* field
 _ENTITIES = ("host", "user", "source", "destination", "process", "file", "url", "observer")
 _CLASS = ("category", "type", "outcome", "action", "module", "dataset", "provider")
@@ -35,7 +36,10 @@ _RELATED = {
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A match and where it lay on the bus; ``taken_ms`` is when the bus took it (Unix time)."""
+    """A match and where it lay on the bus; ``taken_ms`` is when the bus took it (Unix time).
+
+    ``offset`` NOWHERE is that of a match which a correlation makes: only its event id tells whether it is known.
+    """
 
     match: MatchRecord
     partition: int
@@ -55,6 +59,8 @@ class Alerting:
 
 def window_start(match: MatchRecord, window_s: int) -> datetime:
     """Return the start of the window, aligned to the Unix epoch in event time, that the match falls into."""
+    if match.opened:
+        return parse_time(match.opened)
     size = timedelta(seconds=match.rule.window_s or window_s)
     epoch = datetime.fromtimestamp(0, UTC)
     return epoch + (parse_time(match.timestamp) - epoch) // size * size
@@ -80,7 +86,7 @@ def _is_known(own: Mapping[str, Any], arrival: Arrival) -> bool:
     if _short_id(arrival.match) in own["folded"]:
         return True
     cursor = own["cursor"]
-    if cursor["partition"] != arrival.partition or arrival.offset > cursor["offset"]:
+    if arrival.offset == NOWHERE or cursor["partition"] != arrival.partition or arrival.offset > cursor["offset"]:
         return False
     if arrival.taken_ms > cursor["taken_ms"]:
         # an offset of before, taken later: the topic was created again
@@ -154,7 +160,9 @@ def _with(doc: AlertDocument, arrival: Arrival, alerting: Alerting) -> AlertDocu
     }
 
 
-def _cursor(before: Mapping[str, int], arrival: Arrival) -> dict[str, int]:
+def _cursor(before: Mapping[str, int], arrival: Arrival) -> Mapping[str, int]:
+    if arrival.offset == NOWHERE:
+        return before
     same = before["partition"] == arrival.partition and arrival.offset > before["offset"]
     taken_ms = max(before["taken_ms"], arrival.taken_ms) if same else arrival.taken_ms
     return {"partition": arrival.partition, "offset": arrival.offset, "taken_ms": taken_ms}

@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from detections.sigma.rule import PLACEHOLDER, Match, Rule, RuleCard
+from detections.sigma.rule import PLACEHOLDER, Match, RuleCard
 from detections.sigma.view import Cell, Scalar, View
 from wardwatch.errors import DecodeError
 from wardwatch.event import Document, Event, parse_time, rfc3339
@@ -33,6 +33,7 @@ class MatchRecord(msgspec.Struct, frozen=True):
     ``timestamp`` is RFC 3339: the event's own, or that of its receipt where no clock can have written it. ``index``
     holds the archived event; ``group`` are the values that tell the rule's alerts apart; ``fields`` is a copy of the
     event's entities of at most FIELDS_BYTES; ``sentence`` says why, per language.
+    ``opened`` is the start of the alert's window where the match itself does not tell it: of correlations.
     """
 
     tenant: str
@@ -45,6 +46,7 @@ class MatchRecord(msgspec.Struct, frozen=True):
     matched: dict[str, list[str]]
     fields: Document
     sentence: dict[str, str]
+    opened: str = ""
 
     @property
     def group_key(self) -> str:
@@ -88,20 +90,26 @@ def of_event(match: Match, event: Event, view: View) -> MatchRecord:
         rule=match.rule.card,
         group={name: _text(view, name) for name in match.rule.presentation.group_by},
         event_id=event.id,
-        timestamp=rfc3339(_moment(event)),
-        index=f"logs-wardwatch.event-{event.tenant}-{event_day(event):%Y.%m.%d}",
+        timestamp=rfc3339(moment(event)),
+        index=stored_in(event),
         source=event.source,
         matched=matched,
-        fields=_fields(event.doc, match.rule),
+        fields=copied(event.doc, match.rule.fields),
         sentence=_sentence(match, matched, view),
     )
 
 
-def _moment(event: Event) -> datetime:
+def stored_in(event: Event) -> str:
+    """Return the index that holds the archived event."""
+    return f"logs-wardwatch.event-{event.tenant}-{event_day(event):%Y.%m.%d}"
+
+
+def moment(event: Event) -> datetime:
+    """Return the event's time, or that of its receipt where no clock can have written it; raises DecodeError."""
     # alerts are in monthly indices: hostile times must not open any number of them
-    moment = parse_time(event.doc["@timestamp"])
-    believable = moment.year >= FIRST_YEAR and moment - event.received <= timedelta(days=FUTURE_DAYS)
-    return moment if believable else event.received
+    own = parse_time(event.doc["@timestamp"])
+    believable = own.year >= FIRST_YEAR and own - event.received <= timedelta(days=FUTURE_DAYS)
+    return own if believable else event.received
 
 
 def _bounded(matched: dict[str, list[Scalar]]) -> dict[str, list[str]]:
@@ -116,10 +124,11 @@ def _cut(value: Scalar) -> Scalar:
     return value[:_VALUE_CHARACTERS] if isinstance(value, str) else value
 
 
-def _fields(doc: Document, rule: Rule) -> Document:
+def copied(doc: Document, names: frozenset[str]) -> Document:
+    """Return the fields of these names and the event's entities, at most FIELDS_BYTES of them."""
     fields: Document = {}
     room = FIELDS_BYTES
-    named = [name for name in doc if name in rule.fields]
+    named = [name for name in doc if name in names]
     entities = [name for name in doc if name.partition(".")[0] in _ENTITIES and name not in _PRIVATE]
     for name in dict.fromkeys(named + entities):
         value = _short(doc[name])

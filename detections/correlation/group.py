@@ -31,9 +31,10 @@ class Arrived(Enum):
 
 
 class Waiting(NamedTuple):
-    """A match that waits to be evaluated, with the fields of its event (JSON) in case it fires."""
+    """A match that waits to be evaluated, with its event's source and fields (JSON) in case it fires."""
 
     entry: Entry
+    source: str
     fields: bytes
 
 
@@ -42,15 +43,17 @@ class Firing:
     """A correlation met at one match.
 
     ``opened_ms`` names the alert: the start of the aligned timespan (Unix ms) in which the first firing lay.
-    ``evidence`` are the matches that the alert has not had yet, ``fields`` is the event at which it fired (JSON),
-    ``counts`` are the matches in the window by referenced rule.
+    ``first`` is the firing that opens it. ``evidence`` are the matches that the alert has not had yet, ``source`` and
+    ``fields`` (JSON) are those of the event at which it fired, ``counts`` the matches in the window by referenced rule.
     """
 
     correlation: Correlation
     tenant: str
     group: tuple[str, ...]
     opened_ms: int
+    first: bool
     evidence: tuple[Entry, ...]
+    source: str
     fields: bytes
     value: Number
     counts: tuple[int, ...]
@@ -82,7 +85,7 @@ class Group:
         self._fired_ms = self._fired_before_ms = self._told_opened_ms = _BEGINNING[0]
         self._told = _BEGINNING
 
-    def take(self, entry: Entry, fields: bytes) -> Arrived:
+    def take(self, entry: Entry, source: str, fields: bytes) -> Arrived:
         """Let a match in, to be evaluated later."""
         key = entry[:2]
         if key <= self._evaluated:
@@ -90,7 +93,7 @@ class Group:
         at = bisect_left(self._waiting, (key,))
         if at < len(self._waiting) and self._waiting[at].entry[:2] == key:
             return Arrived.KNOWN
-        self._waiting.insert(at, Waiting(entry, fields))
+        self._waiting.insert(at, Waiting(entry, source, fields))
         return Arrived.TAKEN
 
     def evaluate(self, until: Key) -> list[Firing]:
@@ -105,7 +108,7 @@ class Group:
         self._window.append(entry)
         self._measure.add(entry)
         self._evaluated = entry[:2]
-        return self._fire(entry.at_ms, waiting.fields) if self._measure.holds() else None
+        return self._fire(waiting) if self._measure.holds() else None
 
     def _expire(self, oldest_ms: int) -> None:
         window = self._window
@@ -117,17 +120,20 @@ class Group:
             self._measure.remove(entry)
         del window[:gone]
 
-    def _fire(self, at_ms: int, fields: bytes) -> Firing:
-        opened_ms = self._opened(at_ms)
-        fresh = 0 if opened_ms != self._told_opened_ms else bisect_right(self._window, self._told, key=_entry_key)
+    def _fire(self, waiting: Waiting) -> Firing:
+        opened_ms = self._opened(waiting.entry.at_ms)
+        first = opened_ms != self._told_opened_ms
+        fresh = 0 if first else bisect_right(self._window, self._told, key=_entry_key)
         self._told, self._told_opened_ms = self._window[-1][:2], opened_ms
         return Firing(
             self.correlation,
             self.tenant,
             self.group,
             opened_ms,
+            first,
             tuple(self._window[fresh:]),
-            fields,
+            waiting.source,
+            waiting.fields,
             self._measure.value(),
             self._counts(),
         )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
 
+from detections.correlation.group import Firing
 from detections.correlation.loading import Intake
 from detections.correlation.measures import Entry, number
-from detections.correlation.rule import Correlation
+from detections.correlation.rule import Correlation, Feed
+from detections.matches import copied, moment, stored_in
 from detections.sigma.view import View
 from wardwatch.errors import DecodeError
+from wardwatch.event import Event, event_id
 
 KIND = "fed"
 _VALUES = 20  # values of one field that an event lets in
@@ -115,3 +118,40 @@ def _values(view: View, intake: Intake) -> tuple[str, ...] | None:
     if kind == "value_count":
         return tuple(dict.fromkeys(cells)) or None
     return next(((text,) for text in cells if number(text) is not None), None)
+
+
+def of_firing(firing: Firing, feed: Feed) -> Fed:
+    """Return what a firing brings to a correlation above it: one match, whose id is that of the firing's alert."""
+    last = firing.last
+    name = f"{firing.correlation.card.id}/{firing.opened_ms}/{'/'.join(firing.group)}"
+    return Fed(
+        correlation=msgspec.Raw(raw_of(feed.correlation)),
+        tenant=firing.tenant,
+        group=tuple(firing.group[place] for place in feed.group),
+        at_ms=last.at_ms,
+        event_id=event_id(firing.tenant, "correlation", name),
+        sources=(feed.source,),
+        values=tuple(firing.group[place] for place in feed.values),
+        index=last.stored,
+        source=firing.source,
+        fields=msgspec.Raw(firing.fields),
+    )
+
+
+def of_event(intakes: Iterable[Intake], event: Event, view: View) -> Iterator[tuple[Fed, Correlation]]:
+    """Yield what an event brings to the correlations that take in the rules which it met; raises DecodeError."""
+    at_ms = round(moment(event).timestamp() * 1000)
+    for (_, group), (correlation, sources, values) in taken_in(intakes, view).items():
+        fed = Fed(
+            correlation=msgspec.Raw(raw_of(correlation)),
+            tenant=event.tenant,
+            group=group,
+            at_ms=at_ms,
+            event_id=event.id,
+            sources=tuple(sorted(sources)),
+            values=values,
+            index=stored_in(event),
+            source=event.source,
+            fields=msgspec.Raw(msgspec.json.encode(copied(event.doc, correlation.named))),
+        )
+        yield fed, correlation

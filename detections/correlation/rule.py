@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from detections.sigma.rule import RuleCard
+from detections.sigma.rule import PLACEHOLDER, RuleCard
 
 Kind = Literal[
     "event_count",
@@ -114,6 +114,11 @@ class Correlation(msgspec.Struct, frozen=True):
     def timespan_ms(self) -> int:
         """The timespan in milliseconds."""
         return self.timespan_s * 1000
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The event's fields that the sentence mentions."""
+        return frozenset(PLACEHOLDER.findall("".join(self.reason.values())))
 
     def met(self, value: Number) -> bool:
         """Tell whether every bound holds."""

@@ -14,9 +14,10 @@ from sigma.collection import SigmaCollection
 from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaError
 from sigma.filters import SigmaFilter
-from sigma.rule import SigmaRule
+from sigma.rule import SigmaRule, SigmaRuleBase
 from sigma.rule.logsource import SigmaLogSource
 
+from detections.correlation.loading import Draft, draft
 from detections.sigma import collection, dialect, documents, limits, windows
 from detections.sigma.condition import Rename, from_detections
 from detections.sigma.documents import YamlDocument
@@ -142,6 +143,12 @@ def compile_rule(
     )
 
 
+def draft_correlation(parsed: Parsed, sigma: SigmaCorrelationRule) -> Draft:
+    """Return a correlation rule by itself; raises one of REFUSED."""
+    presentation = Presentation.model_validate(sigma.custom_attributes.get("wardwatch", {}))
+    return draft(sigma, _version(sigma, [parsed]), parsed.text.file, parsed.text.tenant, presentation)
+
+
 def rename(source: LogSource) -> Rename:
     """Return the names of the event's fields for those of rules on a log source."""
     return partial(windows.event_field, service=source.service) if source.product == "windows" else str
@@ -166,7 +173,7 @@ def _log_source(source: SigmaLogSource) -> LogSource:
     return LogSource(*((name or "").lower() for name in (source.product, source.category, source.service)))
 
 
-def _version(sigma: SigmaRule, sources: Sequence[Parsed]) -> str:
+def _version(sigma: SigmaRuleBase, sources: Sequence[Parsed]) -> str:
     digest = blake2b("\0".join(each.document.whole for each in sources).encode(), digest_size=4).hexdigest()
     day = sigma.modified or sigma.date
     return f"{day:%Y-%m-%d}-{digest}" if day else digest

@@ -14,6 +14,7 @@ from sigma.correlations import SigmaCorrelationRule
 from sigma.filters import SigmaFilter
 from sigma.rule import SigmaRule
 
+from detections.correlation.loading import Connected, Draft
 from detections.logsource import BROADER
 from detections.sigma import loading
 from detections.sigma.condition import from_detections
@@ -38,6 +39,7 @@ class Ruleset:
 
     rules: list[Rule] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    correlated: Connected = field(default_factory=lambda: Connected([], [], lambda _, name: name))
     _by_source: dict[tuple[str, str, str], list[Rule]] = field(default_factory=lambda: defaultdict(list), repr=False)
     _programs: dict[LogSource, Program] = field(default_factory=dict, repr=False)
     _memory: Memory = field(default_factory=Memory, repr=False)
@@ -85,12 +87,14 @@ class Ruleset:
         filters = list(self._sound_filters(parsed, vocabulary))
         loaded: dict[tuple[str, str], Rule] = {}
         sound: list[SigmaRule] = []
+        drafts: list[tuple[Parsed, Draft]] = []
         for item in parsed:
             if isinstance(item.sigma, SigmaFilter):
                 continue
             try:
                 if isinstance(item.sigma, SigmaCorrelationRule):
-                    raise RuleError("correlation rules are not evaluated yet")
+                    drafts.append((item, loading.draft_correlation(item, item.sigma)))
+                    continue
                 rule = loading.compile_rule(item, item.sigma, filters, vocabulary)
                 if first := loaded.get((rule.tenant, rule.id)):
                     raise RuleError(f"the id '{rule.id}' is that of {first.file}:{first.line}")
@@ -101,9 +105,20 @@ class Ruleset:
                 sound.append(item.sigma)
                 self._by_source[rule.logsource.product, rule.logsource.category, rule.logsource.service].append(rule)
         self.rules = list(loaded.values())
+        self._connect(drafts)
         for item, sigma in filters:
             if not any(loading.concerns(sigma, rule) for rule in sound):
                 self.rejected.append(Rejected(item.text.file, item.document.line, "the filter concerns no loaded rule"))
+
+    def _connect(self, drafts: Sequence[tuple[Parsed, Draft]]) -> None:
+        found = Connected(
+            [each for _, each in drafts], self.rules, lambda rule, name: loading.rename(rule.logsource)(name)
+        )
+        self.correlated = found
+        places = {id(each): item for item, each in drafts}
+        for each, reason in found.refused:
+            item = places[id(each)]
+            self.rejected.append(loading.rejected(item.text.file, item.document, RuleError(reason)))
 
     def _sound_filters(self, parsed: Sequence[Parsed], vocabulary: Vocabulary) -> Iterator[tuple[Parsed, SigmaFilter]]:
         for item in parsed:
