@@ -20,7 +20,41 @@ _DATASETS = {
     "linux.sshd": LogSource("linux", "", "sshd"),
     "linux.sudo": LogSource("linux", "", "sudo"),
     "linux.auth": LogSource("linux", "", "auth"),
+    "linux.syslog": LogSource("linux"),
+    "aliyun.actiontrail": LogSource("aliyun", "", "actiontrail"),
+    "aliyun.oss_access": LogSource("aliyun", "", "oss"),
+    "api_gateway.access": LogSource("api_gateway", "webserver", "gateway"),
+    "aws.cloudtrail": LogSource("aws", "", "cloudtrail"),
+    "aws.s3_access": LogSource("aws", "", "s3"),
+    "bind.query": LogSource("bind", "dns", "query"),
+    "cisco.asa": LogSource("cisco", "firewall", "asa"),
+    "cisco.ise": LogSource("cisco", "authentication", "ise"),
+    "dnsmasq.dhcp": LogSource("dnsmasq", "dhcp", "dnsmasq"),
+    "dnsmasq.dns": LogSource("dnsmasq", "dns", "dnsmasq"),
+    "freeradius.auth": LogSource("freeradius", "authentication", "radius"),
+    "h3c.comware": LogSource("h3c", "firewall", "comware"),
+    "microsoft.dhcp": LogSource("microsoft", "dhcp", "dhcp"),
+    "modsecurity.audit": LogSource("modsecurity", "webserver", "audit"),
+    "nginx.access": LogSource("nginx", "webserver", "nginx"),
+    "nginx.error": LogSource("nginx", "webserver", "nginx"),
+    "safeline.event": LogSource("safeline", "webserver", "waf"),
+    "tencent.cloudaudit": LogSource("tencent", "", "cloudaudit"),
+    "tomcat.access": LogSource("apache", "webserver", "tomcat"),
+    "topsec.firewall": LogSource("topsec", "firewall", "tos"),
+    "vmware.vcenter": LogSource("vmware", "", "vcenter"),
+    "zeek.other": LogSource("zeek"),
+    "zeek.dns": LogSource("zeek", "dns", "dns"),
+    "zeek.http": LogSource("zeek", "webserver", "http"),
+    **{
+        f"zeek.{log}": LogSource("zeek", "", log)
+        for log in ("conn", "dce_rpc", "dhcp", "kerberos", "mysql", "notice", "rdp", "smb_files", "ssh", "ssl")
+    },
+    **{
+        f"jumpserver.{log}": LogSource("jumpserver", "", log)
+        for log in ("ftp", "host_session", "login", "operation", "password_change", "session_command")
+    },
 }
+"""Datasets whose events all have one log source; of others, such as CEF, the record's headers alone tell it."""
 _CHANNELS = {
     "windows powershell": "powershell-classic",
     "powershellcore/operational": "powershell",
