@@ -71,14 +71,8 @@ def correlation_of(data: bytes) -> Correlation:
         raise DecodeError(f"not a correlation: {error}", step="alerter") from None
 
 
-@lru_cache(maxsize=4096)
-def raw_of(correlation: Correlation) -> bytes:
-    """Return a correlation as JSON."""
-    return msgspec.json.encode(correlation)
-
-
 Place = tuple[str, tuple[str, ...]]
-Taken = dict[Place, tuple[Correlation, dict[int, None], tuple[str, ...]]]
+Taken = dict[Place, tuple[Intake, set[int], tuple[str, ...]]]
 
 
 def taken_in(intakes: Iterable[Intake], view: View) -> Taken:
@@ -92,8 +86,7 @@ def taken_in(intakes: Iterable[Intake], view: View) -> Taken:
         if group is None or values is None:
             continue
         place = intake.correlation.card.id, group
-        _, sources, _ = found.setdefault(place, (intake.correlation, {}, values))
-        sources[intake.source] = None
+        found.setdefault(place, (intake, set(), values))[1].add(intake.source)
     return found
 
 
@@ -125,7 +118,7 @@ def of_firing(firing: Firing, feed: Feed) -> Fed:
     last = firing.last
     name = f"{firing.correlation.card.id}/{firing.opened_ms}/{'/'.join(firing.group)}"
     return Fed(
-        correlation=msgspec.Raw(raw_of(feed.correlation)),
+        correlation=msgspec.Raw(msgspec.json.encode(feed.correlation)),
         tenant=firing.tenant,
         group=tuple(firing.group[place] for place in feed.group),
         at_ms=last.at_ms,
@@ -141,9 +134,10 @@ def of_firing(firing: Firing, feed: Feed) -> Fed:
 def of_event(intakes: Iterable[Intake], event: Event, view: View) -> Iterator[tuple[Fed, Correlation]]:
     """Yield what an event brings to the correlations that take in the rules which it met; raises DecodeError."""
     at_ms = round(moment(event).timestamp() * 1000)
-    for (_, group), (correlation, sources, values) in taken_in(intakes, view).items():
+    for (_, group), (intake, sources, values) in taken_in(intakes, view).items():
+        correlation = intake.correlation
         fed = Fed(
-            correlation=msgspec.Raw(raw_of(correlation)),
+            correlation=msgspec.Raw(intake.raw),
             tenant=event.tenant,
             group=group,
             at_ms=at_ms,
