@@ -110,7 +110,7 @@ class Ruleset:
             if isinstance(item.sigma, SigmaFilter):
                 try:
                     vocabulary.settle(item.sigma.filter, item.document.whole)
-                    from_detections(item.sigma.filter, str)
+                    from_detections(item.sigma.filter, lambda name: (name,))
                     yield item, item.sigma
                 except REFUSED as error:
                     self.rejected.append(loading.rejected(item.text.file, item.document, error))
