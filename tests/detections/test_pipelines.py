@@ -11,14 +11,16 @@ import yaml
 from sigma.rule import SigmaRule
 
 from detections import pipelines
+from detections.control.live import of_files, vocabulary
 from detections.pipelines import Pipelines
 from detections.sigma import Ruleset, Vocabulary
 from detections.sigma import expression as tree
 from detections.sigma.condition import from_detections
 from detections.sigma.vocabulary import SHIPPED
 from tests.detections.rules_under_test import event, load, rule_document
-from wardwatch.errors import RuleError
+from wardwatch.errors import RuleError, SettingsError
 from wardwatch.event import LogSource
+from wardwatch.settings import MatcherSettings
 
 SYSMON = LogSource("windows", "process_creation", "sysmon")
 SECURITY = LogSource("windows", "process_creation", "security")
@@ -139,3 +141,17 @@ def test_a_rule_keeps_the_names_it_is_written_with(tmp_path: Path) -> None:
     (rule,) = loaded(tmp_path, rule_document({"who|contains": "a"}), pipeline(RENAME)).rules
     assert isinstance(rule.sigma, SigmaRule)
     assert [test.written for test in tree.tests(rule.condition)] == ["who|contains"]
+
+
+def test_the_settings_name_pipelines_and_placeholders(tmp_path: Path) -> None:
+    (tmp_path / "own.yml").write_text(pipeline(RENAME))
+    (tmp_path / "lists.yml").write_text("staff: [alice]")
+    (tmp_path / "rule.yml").write_text(yaml.safe_dump(rule_document({"who|expand": "%staff%"})))
+    own = MatcherSettings(pipelines=(tmp_path / "own.yml",), placeholders=tmp_path / "lists.yml")
+    assert of_files([tmp_path / "rule.yml"], vocabulary(own)).ruleset.match(event({"user.name": "alice"}))
+
+
+def test_a_wrong_pipeline_in_the_settings_is_refused_at_start(tmp_path: Path) -> None:
+    (tmp_path / "own.yml").write_text("transformations: [{type: nothing}]")
+    with pytest.raises(SettingsError, match=r"own\.yml"):
+        vocabulary(MatcherSettings(pipelines=(tmp_path,)))
