@@ -13,13 +13,12 @@ import msgspec
 import prometheus_client
 import structlog
 
-from detections import pipelines
 from detections.control import state
 from detections.control.reports import BEAT_S, Report
 from detections.control.rows import place
 from detections.control.state import State
-from detections.pipelines import Pipelines
-from detections.sigma import PACK, SHIPPED, Vocabulary, loading, placeholders
+from detections.sigma import PACK, SHIPPED, Vocabulary, loading, pipelines, placeholders
+from detections.sigma.pipelines import Pipelines
 from wardwatch.bus import Bus
 from wardwatch.errors import RuleError, SettingsError, Unavailable
 from wardwatch.settings import MatcherSettings

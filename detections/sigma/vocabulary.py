@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from sigma.rule import SigmaDetections, SigmaRule
 
 from detections import logsource
-from detections.pipelines import Pipelines, shipped
 from detections.sigma import placeholders
 from detections.sigma.condition import from_detections
 from detections.sigma.expression import Expression
+from detections.sigma.pipelines import Pipelines, shipped
 from detections.sigma.placeholders import Placeholders
 
 

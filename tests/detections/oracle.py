@@ -36,9 +36,9 @@ from sigma.types import (
     SpecialChars,
 )
 
-import detections.pipelines
+import detections.sigma.pipelines
 
-FOLDER = Path(detections.pipelines.__file__).parent
+FOLDER = Path(detections.sigma.pipelines.__file__).parent
 PIPELINE: ProcessingPipeline = sum(
     (ProcessingPipeline.from_yaml(file.read_text("utf-8")) for file in sorted(FOLDER.glob("*.yml"))),
     ProcessingPipeline(),

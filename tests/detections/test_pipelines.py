@@ -10,12 +10,11 @@ import pytest
 import yaml
 from sigma.rule import SigmaRule
 
-from detections import pipelines
 from detections.control.live import of_files, vocabulary
-from detections.pipelines import Pipelines
-from detections.sigma import Ruleset, Vocabulary
+from detections.sigma import Ruleset, Vocabulary, pipelines
 from detections.sigma import expression as tree
 from detections.sigma.condition import from_detections
+from detections.sigma.pipelines import Pipelines
 from detections.sigma.vocabulary import SHIPPED
 from tests.detections.rules_under_test import event, load, rule_document
 from wardwatch.errors import RuleError, SettingsError

@@ -28,7 +28,9 @@ from detections.sigma.condition import Rename
 from wardwatch.errors import RuleError
 from wardwatch.event import LogSource
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent.parent / "pipelines"
+"""The pipelines that ship with wardwatch."""
+
 _RENAMING = (
     FieldMappingTransformation,
     FieldPrefixMappingTransformation,
