@@ -5,7 +5,6 @@ from __future__ import annotations
 from copy import deepcopy
 from datetime import datetime
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -36,9 +35,8 @@ from sigma.types import (
     SpecialChars,
 )
 
-import detections.sigma.pipelines
+from detections.sigma.pipelines import FOLDER
 
-FOLDER = Path(detections.sigma.pipelines.__file__).parent
 PIPELINE: ProcessingPipeline = sum(
     (ProcessingPipeline.from_yaml(file.read_text("utf-8")) for file in sorted(FOLDER.glob("*.yml"))),
     ProcessingPipeline(),
