@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wardwatch.event import Document, LogSource
+
+if TYPE_CHECKING:  # worth half a second of a start that needs no pySigma
+    from sigma.rule.logsource import SigmaLogSource
 
 BROADER = dict.fromkeys(("registry_add", "registry_delete", "registry_rename", "registry_set"), "registry_event")
 """Sigma category → the category that takes it in (Sigma taxonomy 2.1: ``registry_event`` is Sysmon 12, 13 and 14)."""
@@ -97,6 +100,11 @@ _CATEGORIES = {
     ("powershell-classic", 600): "ps_classic_provider_start",
     ("powershell-classic", 800): "ps_classic_script",
 }
+
+
+def of_rule(source: SigmaLogSource) -> LogSource:
+    """Return the log source that a rule names, in lower case; "" is any."""
+    return LogSource(*((name or "").lower() for name in (source.product, source.category, source.service)))
 
 
 def of_document(doc: Document) -> LogSource:

@@ -10,7 +10,7 @@ import msgspec
 import prometheus_client
 
 from detections import matches
-from detections.control.live import InForce, Live, of_files, rule_paths
+from detections.control.live import InForce, Live, of_files, rule_paths, vocabulary
 from detections.control.state import State
 from detections.correlation import records as records_of
 from detections.sigma.view import View
@@ -75,7 +75,7 @@ class Matcher:
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Match until told to stop."""
-    files = of_files(rule_paths(settings.matcher))
+    files = of_files(rule_paths(settings.matcher), vocabulary(settings.matcher))
     bus = open_bus(settings.bus_url)
     prepare(runtime, bus=bus, need=topics.shared())
     if not runtime.stopping.is_set():

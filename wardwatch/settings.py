@@ -78,6 +78,12 @@ class MatcherSettings(_Section):
 
     rules: tuple[Path, ...] = Field((), description="Folders of Sigma rules beside the shipped pack.")
     shipped_rules: bool = Field(True, description="Load the rules that ship with wardwatch.")
+    pipelines: tuple[Path, ...] = Field(
+        (), description="Files and folders of pySigma processing pipelines beside the shipped ones."
+    )
+    placeholders: Path | None = Field(
+        None, description="YAML file of the lists that placeholders in rules name: `name: [value, ...]`."
+    )
 
 
 class AlerterSettings(_Section):

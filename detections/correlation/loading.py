@@ -31,20 +31,22 @@ MAX_SOURCES = 50
 HELD = 10_000
 _VALUES = ("value_count", "value_sum", "value_avg", "value_percentile", "value_median")
 
-Rename = Callable[[Rule, str], str]
+Names = tuple[str, ...]
+Rename = Callable[[Rule, str], Names]
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
     """A plain rule in a correlation: the number it has there, the event's fields of the group and of the value.
 
-    ``raw`` is the correlation as JSON.
+    Each is the names that a field may have in the event, of which the first that is there counts. ``raw`` is the
+    correlation as JSON.
     """
 
     correlation: Correlation
     source: int
-    group: tuple[str, ...]
-    values: tuple[str, ...]
+    group: tuple[Names, ...]
+    values: tuple[Names, ...]
     raw: bytes
 
 

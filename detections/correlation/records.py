@@ -9,11 +9,11 @@ from hashlib import blake2b
 import msgspec
 
 from detections.correlation.group import Firing
-from detections.correlation.loading import Intake
+from detections.correlation.loading import Intake, Names
 from detections.correlation.measures import Entry, number
 from detections.correlation.rule import Correlation, Feed
 from detections.matches import copied, moment, stored_in
-from detections.sigma.view import View
+from detections.sigma.view import Cell, View
 from wardwatch.errors import DecodeError
 from wardwatch.event import Event, event_id
 
@@ -90,13 +90,19 @@ def taken_in(intakes: Iterable[Intake], view: View) -> Taken:
     return found
 
 
-def _texts(view: View, fields: tuple[str, ...]) -> tuple[str, ...] | None:
+def _cells(view: View, names: Names) -> list[Cell]:
+    """Return the values of the first of the names that has any."""
+    found = ([cell for cell in view.cells(name) or () if cell.raw is not None][:_VALUES] for name in names)
+    return next(filter(None, found), [])
+
+
+def _texts(view: View, fields: tuple[Names, ...]) -> tuple[str, ...] | None:
     texts = []
-    for field in fields:
-        cells = [cell for cell in view.cells(field) or () if cell.raw is not None]
+    for names in fields:
+        cells = _cells(view, names)
         if not cells:
             return None
-        texts.append(", ".join(dict.fromkeys(cell.text[:_CHARACTERS] for cell in cells[:_VALUES])))
+        texts.append(", ".join(dict.fromkeys(cell.text[:_CHARACTERS] for cell in cells)))
     return tuple(texts)
 
 
@@ -107,10 +113,10 @@ def _values(view: View, intake: Intake) -> tuple[str, ...] | None:
     if len(fields) > 1:
         texts = _texts(view, fields)
         return None if texts is None else ("\x1f".join(texts),)
-    cells = [cell.text[:_CHARACTERS] for cell in view.cells(fields[0]) or () if cell.raw is not None][:_VALUES]
+    found = [cell.text[:_CHARACTERS] for cell in _cells(view, fields[0])]
     if kind == "value_count":
-        return tuple(dict.fromkeys(cells)) or None
-    return next(((text,) for text in cells if number(text) is not None), None)
+        return tuple(dict.fromkeys(found)) or None
+    return next(((text,) for text in found if number(text) is not None), None)
 
 
 def of_firing(firing: Firing, feed: Feed) -> Fed:
