@@ -1,23 +1,22 @@
-"""Values seen before: what the tests of a field say of a value, remembered within a bound of memory.
+"""Answers given before, remembered within a bound of memory.
 
-Values of logs repeat: of a field's next values four in five were seen shortly before. All memos of a process share one
-bound; when it is reached each starts anew and moves over what it meets again, so what is used stays.
+Values of logs repeat: of a field's next values four in five were seen shortly before. All memos of a ruleset share one
+bound; when half of it is used each starts anew and moves over what it meets again, so what is used stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
-from detections.sigma.scanner import NONE, Numbers, Scanner
-from detections.sigma.view import Scalar
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 MEMO_BYTES = 96 << 20
-LONG = 16_384  # characters; a longer value seldom repeats and is not kept
-_ENTRY_BYTES = 200  # of a value's text object, its entry and its place in the dictionary
-
-Entry = tuple[Numbers, Numbers]
-"""The numbers of the tests that a value meets, and the places of the rules that it makes candidates."""
+LONG_BYTES = 16_384  # a longer key seldom repeats and is not kept
+_ENTRY_BYTES = 120  # of a place in a dictionary, with the room that a growing one keeps
 
 
 class Memory:
@@ -26,9 +25,9 @@ class Memory:
     def __init__(self, limit: int = MEMO_BYTES) -> None:
         self._half = limit // 2
         self._used = 0
-        self._memos: WeakSet[Memo] = WeakSet()
+        self._memos: WeakSet[Memo[Any, Any]] = WeakSet()
 
-    def join(self, memo: Memo) -> None:
+    def join(self, memo: Memo[Any, Any]) -> None:
         """Let a memo use the memory."""
         self._memos.add(memo)
 
@@ -41,50 +40,38 @@ class Memory:
                 memo.age()
 
 
-class Memo(dict[Scalar, Entry | None]):
-    """The entries of one field, None where a value meets no test: ``memo[value]`` of a text or an integer, else ``of``.
+class Memo(dict[K, V], Generic[K, V]):
+    """Key → answer: ``memo[key]`` remembers it, ``of`` asks anew. ``misses`` counts the latter.
 
-    Only those two are keys: to a dictionary ``True``, ``1`` and ``1.0`` are one, to a rule they are three.
+    Of scalars only texts and integers are keys: to a dictionary ``True``, ``1`` and ``1.0`` are one, to a rule three.
     """
 
     __hash__ = object.__hash__  # type: ignore[assignment]
     __eq__ = object.__eq__
 
-    def __init__(self, scanner: Scanner, memory: Memory) -> None:
+    def __init__(self, answer: Callable[[K], V], memory: Memory) -> None:
         super().__init__()
         self.misses = 0
-        self._scanner = scanner
-        self._witnesses: Mapping[int, Numbers] = {}
+        self._answer = answer
         self._memory = memory
-        self._before: dict[Scalar, Entry | None] = {}
+        self._before: dict[K, V] = {}
         memory.join(self)
 
-    def __missing__(self, value: Scalar) -> Entry | None:
-        if value.__class__ is str and len(value) > LONG:
-            return self.of(value)
-        found = self._before[value] if value in self._before else self.of(value)
-        size = len(value) if value.__class__ is str else 8
-        self._memory.take(size + _ENTRY_BYTES + (40 * len(found[0]) if found else 0))
-        self[value] = found
+    def __missing__(self, key: K) -> V:
+        size = sys.getsizeof(key)
+        if size > LONG_BYTES:
+            return self.of(key)
+        found = self._before[key] if key in self._before else self.of(key)
+        self._memory.take(size + sys.getsizeof(found) + _ENTRY_BYTES)
+        self[key] = found
         return found
 
-    def of(self, value: Scalar) -> Entry | None:
-        """Return the entry of a scalar, by the tests themselves."""
+    def of(self, key: K) -> V:
+        """Return the answer as it is asked for now."""
         self.misses += 1
-        met = self._scanner.scan(value)
-        return (met, _union(met, self._witnesses.get)) if met else None
-
-    def begin(self, witnesses: Mapping[int, Numbers]) -> None:
-        """Start anew with the places of the rules by the numbers of their witnesses."""
-        self._witnesses = witnesses
-        self._before = {}
-        self.clear()
+        return self._answer(key)
 
     def age(self) -> None:
-        """Start a new generation; the one before is asked once more for each value."""
+        """Start a new generation; the one before is asked once more for each key."""
         self._before = dict(self)
         self.clear()
-
-
-def _union(met: Numbers, rules: Callable[[int, Numbers], Numbers]) -> Numbers:
-    return frozenset().union(*(rules(number, NONE) for number in met)) or NONE

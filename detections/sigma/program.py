@@ -1,78 +1,98 @@
 """The rules of one log source, compiled: which of them does an event meet?
 
 Of an event only the fields that a rule tests are looked at. A field's value gives, by memory or by one scan, the
-numbers of the tests that it meets and the rules for which it is a witness; only those rules' conditions are evaluated,
-over the set of numbers (docs/decisions/0008-engine.md).
+numbers of the tests that it meets; what all fields gave, together, gives by memory or by evaluating the rules that it
+is a witness for, the rules that are met (docs/decisions/0008-engine.md).
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from datetime import tzinfo
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
 
-from detections.sigma.compilation import Condition, condition
+from detections.sigma.compilation import Condition
+from detections.sigma.compilation import condition as compiled
+from detections.sigma.decoding import partial_decoder
 from detections.sigma.expression import Test, fields, tests
 from detections.sigma.keywords import Prefilter
-from detections.sigma.memo import Entry, Memo, Memory
+from detections.sigma.memo import Memo, Memory
 from detections.sigma.rule import Rule
-from detections.sigma.scanner import NONE, is_of_value, scanner
-from detections.sigma.view import Cell, View
-from detections.sigma.witness import Weight, guess, witnesses
-from wardwatch.event import Document
+from detections.sigma.scanner import NONE, Numbers, is_of_value, scanner
+from detections.sigma.view import Cell, Scalar, View
+from detections.sigma.witness import guess, witnesses
+from wardwatch.event import Document, decode
 
-SAMPLE = 512  # events after which the witnesses are chosen by how often tests were met
+FieldMemo = Memo[Scalar, Numbers]
+Outcome = tuple[tuple[int, ...], tuple[int, ...]]
+"""Places of the rules that are met, and of those whose condition has to see the event."""
+
+_NOWHERE = View({}, UTC)
+
+
+@dataclass(slots=True)
+class Place:
+    """One rule of a program; its condition is compiled when it is first a candidate. ``asks``: it has to see the event."""
+
+    rule: Rule
+    asks: bool = False
+    condition: Condition | None = None
 
 
 class Program:
     """Compiled rules; ``fields`` are those it reads, "" among them stands for all. One thread at a time may match."""
 
-    def __init__(self, rules: Sequence[Rule], memory: Memory) -> None:
+    def __init__(self, rules: Sequence[Rule], memory: Memory, also: frozenset[str] = frozenset()) -> None:
         self.rules = tuple(rules)
         self.fields = frozenset[str]().union(*(fields(rule.condition) for rule in rules))
         self.numbers: dict[Test, int] = {}
-        self._memos = self._compile(memory)
-        self._keywords = self._memos.get("")
+        self.places = [Place(rule) for rule in rules]
+        self.memos = self._compile(memory)
+        self._keywords = self.memos.get("")
         self._prefilter = Prefilter(test for test in self.numbers if not test.field)
-        self._read: dict[str, Memo | None] = {parent: None for name in self._memos for parent in _parents(name)}
-        self._read |= {name: memo for name, memo in self._memos.items() if name}
-        self._conditions: list[Condition | None] = [None] * len(self.rules)
-        self._sample: Counter[int] = Counter()
-        self._sampling = SAMPLE
-        self._choose(guess)
+        self._read: dict[str, FieldMemo | None] = {parent: None for name in self.memos for parent in _parents(name)}
+        self._read |= {name: memo for name, memo in self.memos.items() if name}
+        self._partial = partial_decoder(frozenset(self._read) | self._named() | also)
+        self._witnessed, self._always = self._witnesses()
+        self.outcomes: Memo[tuple[Numbers, ...], Outcome] = Memo(self._outcome, memory)
 
-    def match(self, doc: Document, zone: tzinfo, raw: bytes | None = None, added: Collection[str] = ()) -> list[Rule]:
+    def decode(self, raw: bytes) -> tuple[Document, bool]:
+        """Return the document in a record, and whether it is whole; raises DecodeError.
+
+        One that is not whole holds the fields that the rules read and those of ``also``, and no keyword is in the rest.
+        """
+        if self._keywords is not None and self._prefilter.may_match(raw):
+            return decode(raw), True
+        return self._partial(raw), False
+
+    def match(self, doc: Document, zone: tzinfo, *, whole: bool = True, added: Collection[str] = ()) -> Sequence[Rule]:
         """Return the rules that a document meets, in their order; ``zone`` is that of rules which ask for the hour.
 
-        ``raw`` is the JSON that the document was decoded from, ``added`` the fields it was given since: with them a
-        document without any keyword is known at once.
+        ``whole`` is what ``decode`` said; ``added`` names the fields that the document was given since.
         """
-        entries = self._entries(doc, zone)
+        met = self._met(doc, zone)
         if self._keywords is not None:
-            entries += _each(self._keywords, self._cells(doc, zone, raw, added))
-        if self._sampling:
-            self._observe(entries)
-        witnessed = [entry[1] for entry in entries if entry[1]]
-        if not witnessed and not self._always:
-            return []
-        met = NONE.union(*[entry[0] for entry in entries])
-        view = View(doc, zone)
-        conditions = self._conditions
-        return [
-            self.rules[place]
-            for place in sorted(self._always.union(*witnessed))
-            if (conditions[place] or self._condition(place))(met, view)
-        ]
+            met += _each(self._keywords, _values(doc, zone, whole, added))
+        found, asking = self.outcomes[tuple(met)]
+        if asking:
+            numbers, view = NONE.union(*met), View(doc, zone)
+            found = tuple(sorted([*found, *(place for place in asking if self._holds(place, numbers, view))]))
+        return [self.rules[place] for place in found] if found else ()
 
     def observe(self, wrap: Callable[[Rule, Condition], Condition]) -> None:
-        """Ask every condition through what ``wrap`` makes of it from now on, for a profile."""
-        self._conditions = [wrap(rule, self._condition(place)) for place, rule in enumerate(self.rules)]
+        """Ask every condition of a candidate, with no answer remembered, through what ``wrap`` makes of it."""
+        for number, place in enumerate(self.places):
+            condition = self._compiled(number).condition
+            if condition is not None:
+                place.condition, place.asks = wrap(place.rule, condition), True
+        self.outcomes.clear()
 
     def misses(self) -> dict[str, int]:
         """Return for each field how many of its values were scanned, not remembered."""
-        return {field: memo.misses for field, memo in self._memos.items()}
+        return {field: memo.misses for field, memo in self.memos.items()}
 
-    def _compile(self, memory: Memory) -> dict[str, Memo]:
+    def _compile(self, memory: Memory) -> dict[str, FieldMemo]:
         by_field: defaultdict[str, set[Test]] = defaultdict(set)
         for rule in self.rules:
             for test in tests(rule.condition):
@@ -81,34 +101,26 @@ class Program:
         scanners = {field: scanner(frozenset(found)) for field, found in by_field.items()}
         for each in scanners.values():
             self.numbers |= each.numbers
-        return {field: Memo(each, memory) for field, each in scanners.items()}
+        return {field: Memo(each.scan, memory) for field, each in scanners.items()}
 
-    def _observe(self, entries: Iterable[Entry]) -> None:
-        """Count the tests met; after SAMPLE events the witnesses are those which were met least."""
-        self._sample.update(NONE.union(*[entry[0] for entry in entries]))
-        self._sampling -= 1
-        if not self._sampling:
-            counted = self._sample
-            self._choose(lambda test: counted[self.numbers[test]] / SAMPLE + guess(test) / SAMPLE)
-            self._sample = Counter()
+    def _named(self) -> frozenset[str]:
+        """Return the fields that a rule reads in any way, with all that can hold them."""
+        return frozenset(name for field in self.fields if field for name in (field, *_parents(field)))
 
-    def _choose(self, weight: Weight) -> None:
-        """Choose the witnesses of each rule; one that has none is always a candidate."""
+    def _witnesses(self) -> tuple[dict[int, frozenset[int]], frozenset[int]]:
+        """Return the places of the rules by the numbers of their witnesses, and of those that have none."""
         always: set[int] = set()
         places: defaultdict[int, set[int]] = defaultdict(set)
         for place, rule in enumerate(self.rules):
-            found = witnesses(rule.condition, weight)
+            found = witnesses(rule.condition, guess)
             if found is None:
                 always.add(place)
             for test in found or ():
                 places[self.numbers[test]].add(place)
-        self._always = frozenset(always)
-        witnessed = {number: frozenset(found) for number, found in places.items()}
-        for memo in self._memos.values():
-            memo.begin(witnessed)
+        return {number: frozenset(found) for number, found in places.items()}, frozenset(always)
 
-    def _entries(self, doc: Document, zone: tzinfo) -> list[Entry]:
-        entries: list[Entry] = []
+    def _met(self, doc: Document, zone: tzinfo) -> list[Numbers]:
+        met: list[Numbers] = []
         read = self._read
         for field in read.keys() & doc.keys():
             memo, value = read[field], doc[field]
@@ -116,32 +128,47 @@ class Program:
                 return self._resolved(View(doc, zone))
             kind = value.__class__
             if kind is str or kind is int:
-                if entry := memo[value]:
-                    entries.append(entry)
+                if numbers := memo[value]:
+                    met.append(numbers)
             else:
-                entries.extend(_each(memo, View(doc, zone).cells(field) or ()))
-        return entries
+                met.extend(_each(memo, View(doc, zone).cells(field) or ()))
+        return met
 
-    def _resolved(self, view: View) -> list[Entry]:
-        fields = ((memo, view.cells(field) or ()) for field, memo in self._memos.items() if field)
-        return [entry for memo, cells in fields for entry in _each(memo, cells)]
+    def _resolved(self, view: View) -> list[Numbers]:
+        cells = ((memo, view.cells(field) or ()) for field, memo in self.memos.items() if field)
+        return [numbers for memo, found in cells for numbers in _each(memo, found)]
 
-    def _cells(self, doc: Document, zone: tzinfo, raw: bytes | None, added: Collection[str]) -> tuple[Cell, ...]:
-        """Return the values of the document in which a keyword can be."""
-        if raw is None or self._prefilter.may_match(raw):
-            return View(doc, zone).everything
-        return View({name: doc[name] for name in added}, zone).everything if added else ()
+    def _outcome(self, met: tuple[Numbers, ...]) -> Outcome:
+        numbers = NONE.union(*met)
+        places = sorted(self._always.union(*(self._witnessed.get(number, NONE) for number in numbers)))
+        asking = tuple(place for place in places if self._compiled(place).asks)
+        found = (place for place in places if not self.places[place].asks and self._holds(place, numbers, _NOWHERE))
+        return tuple(found), asking
 
-    def _condition(self, place: int) -> Condition:
-        found = self._conditions[place] = condition(self.rules[place].condition, self.numbers)
+    def _holds(self, place: int, numbers: Numbers, view: View) -> bool:
+        condition = self._compiled(place).condition
+        return condition is not None and condition(numbers, view)
+
+    def _compiled(self, place: int) -> Place:
+        found = self.places[place]
+        if found.condition is None:
+            found.asks = not all(test in self.numbers for test in tests(found.rule.condition))
+            found.condition = compiled(found.rule.condition, self.numbers)
         return found
 
 
-def _each(memo: Memo, cells: Iterable[Cell]) -> Iterator[Entry]:
+def _values(doc: Document, zone: tzinfo, whole: bool, added: Collection[str]) -> tuple[Cell, ...]:
+    """Return the values of the document in which a keyword can be."""
+    if whole:
+        return View(doc, zone).everything
+    return View({name: doc[name] for name in added}, zone).everything if added else ()
+
+
+def _each(memo: FieldMemo, cells: Iterable[Cell]) -> Iterator[Numbers]:
     for cell in cells:
         value = cell.raw
-        if entry := memo[value] if value.__class__ is str or value.__class__ is int else memo.of(value):
-            yield entry
+        if numbers := memo[value] if value.__class__ is str or value.__class__ is int else memo.of(value):
+            yield numbers
 
 
 def _parents(name: str) -> Iterator[str]:

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detections.logsource import of_document
-from detections.sigma import Ruleset
+from detections.sigma import Ruleset, RuleText
+from detections.sigma.ruleset import ZONE
 from ingest.parsers import Record, Site, parser
 from tests.detections import oracle
 from tests.detections.rules_under_test import event, rule_document
@@ -98,6 +100,22 @@ def test_invented_rules_are_answered_as_the_oracle_answers(
             assert bool(ruleset.match(found)) is oracle.matches(rule.sigma, found.doc), doc
 
 
+@settings(max_examples=300)
+@given(a=SELECTIONS, b=SELECTIONS, condition=CONDITIONS, docs=st.lists(DOCUMENTS, min_size=1, max_size=5))
+def test_a_record_decoded_as_far_as_rules_read_it_is_answered_as_the_whole_one(
+    tmp_path_factory: pytest.TempPathFactory, a: Any, b: Any, condition: Any, docs: list[dict[str, Any]]
+) -> None:
+    text = yaml.safe_dump(rule_document({"a": a, "b": b, "condition": condition}), allow_unicode=True)
+    ruleset = Ruleset.of([RuleText(Path("invented.yml"), text)])
+    program = ruleset.program(event({}).logsource)
+    for doc in docs:
+        raw = orjson.dumps(event(doc).doc)
+        partial, whole = program.decode(raw)
+        assert partial.items() <= orjson.loads(raw).items()
+        expected = [match.rule for match in ruleset.match(event(doc))]
+        assert list(program.match(partial, ZONE, whole=whole)) == expected, doc
+
+
 def parsed(data: bytes) -> Iterator[Event]:
     windows = parser("windows")
     for number, raw in enumerate(windows.split(data)):
@@ -114,6 +132,9 @@ def test_sigmahq_rules_answer_real_windows_events_as_the_oracle_does(sigmahq: Ru
     answered = 0
     for number, found in enumerate(windows_events(sample_data, step=400)):
         fired = {match.rule.id for match in sigmahq.match(found)}
+        program = sigmahq.program(found.logsource)
+        partial, whole = program.decode(orjson.dumps(found.doc))
+        assert {rule.id for rule in program.match(partial, ZONE, whole=whole)} == fired
         for rule in list(sigmahq.candidates(found.logsource))[number % 7 :: 7]:
             expected = oracle.matches(rule.sigma, found.doc)
             assert (rule.id in fired) is expected, (rule.file.name, found.id)
