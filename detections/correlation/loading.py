@@ -243,7 +243,7 @@ class Connected:
         if each.generate:
             self._generated.add(rule.id)
             self.silent.discard(rule.id)
-        elif rule.id not in self._generated:
+        elif rule.id not in self._generated and built.tenant in ("", rule.tenant):
             self.silent.add(rule.id)
 
 
