@@ -10,7 +10,7 @@ from typing import Any, Literal
 import prometheus_client
 
 from detections import matches, suppression
-from detections.control.live import InForce, Live, of_files, rule_paths
+from detections.control.live import InForce, Live, of_files
 from detections.fold import Alerting, Arrival, fold, identifier
 from detections.tenants import Tenants
 from wardwatch import topics
@@ -111,7 +111,7 @@ class Alerter:
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Fold until told to stop."""
-    files = of_files(rule_paths(settings.matcher))
+    files = of_files(settings.matcher)
     bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
     prepare(runtime, bus=bus, need=topics.shared(), store=store)
     if not runtime.stopping.is_set():

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import prometheus_client
 
 from detections import matches
-from detections.control.live import InForce, Live, of_files, rule_paths
+from detections.control.live import InForce, Live, of_files
 from detections.control.state import State
 from detections.sigma.view import View
 from detections.tenants import Tenants
@@ -66,7 +66,7 @@ class Matcher:
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Match until told to stop."""
-    files = of_files(rule_paths(settings.matcher))
+    files = of_files(settings.matcher)
     bus = open_bus(settings.bus_url)
     prepare(runtime, bus=bus, need=topics.shared())
     if not runtime.stopping.is_set():

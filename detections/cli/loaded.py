@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from detections.control.live import rule_paths
+from detections.cli.controls import in_force
 from detections.sigma import Rule, Ruleset
-from wardwatch import settings
 from wardwatch.errors import NotFound, RuleError
 from wardwatch.text import safe_text
 
@@ -19,8 +18,8 @@ Paths = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders;
 
 
 def load(paths: list[Path] | None) -> Ruleset:
-    """Load the rules in the files and folders, or those in force."""
-    return Ruleset.load(paths or rule_paths(settings.load().matcher))
+    """Load the rules in the files and folders, or those in force, of files and tables; raises BusUnavailable."""
+    return Ruleset.load(paths) if paths else in_force().ruleset
 
 
 def choose(names: Sequence[str]) -> tuple[Ruleset, list[Rule]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -17,7 +17,7 @@ from detections.control import state
 from detections.control.reports import BEAT_S, Report
 from detections.control.rows import place
 from detections.control.state import State
-from detections.sigma import PACK, loading
+from detections.sigma import PACK, Rejected, RuleText, loading
 from wardwatch.bus import Bus
 from wardwatch.errors import SettingsError, Unavailable
 from wardwatch.settings import MatcherSettings
@@ -42,9 +42,14 @@ def rule_paths(settings: MatcherSettings) -> list[Path]:
     return [*([PACK] if settings.shipped_rules else []), *settings.rules]
 
 
-def of_files(paths: Iterable[Path]) -> State:
+def rule_files(settings: MatcherSettings) -> Iterator[RuleText | Rejected]:
+    """Yield the texts of the shipped rules and the operator's own, or why one can't be read."""
+    return (loading.read(file) for path in rule_paths(settings) for file in loading.files(path))
+
+
+def of_files(settings: MatcherSettings) -> State:
     """Return the state of rule files alone; each rejected one is logged."""
-    found = State.of(loading.read(file) for path in paths for file in loading.files(path))
+    found = State.of(rule_files(settings))
     for rejected in found.rejected:
         log.error("rule_rejected", file=str(rejected.file), line=rejected.line, reason=rejected.reason)
     return found
