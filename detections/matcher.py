@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ class Matcher:
     def __call__(self, records: Sequence[Record], rejects: Rejects) -> None:
         """Match one batch: returns when its matches are durable. The tenant is the topic's, never the content's."""
         state, now = self.live.state, self.now()
+        processed: Counter[tuple[str, str]] = Counter()
         for record in records:
             try:
                 event = from_record(record.value or b"", record.headers, topics.tenant_of(record.topic))
@@ -47,8 +49,10 @@ class Matcher:
             except RecordError as error:
                 rejects.add(record, error)
             else:
-                EVENTS.labels("matcher", event.tenant, event.source, "processed").inc()
+                processed[event.tenant, event.source] += 1
         self.producer.flush()
+        for (tenant, source), count in processed.items():
+            EVENTS.labels("matcher", tenant, source, "processed").inc(count)
 
     def _match(self, event: Event, state: State, now: datetime) -> None:
         self.enrich(event)
