@@ -11,7 +11,7 @@ import msgspec
 import prometheus_client
 
 from detections import matches, suppression
-from detections.control.live import InForce, Live, of_files, rule_paths, vocabulary
+from detections.control.live import InForce, Live, of_files
 from detections.correlation import alerts
 from detections.correlation import records as records_of
 from detections.correlation.correlator import Correlator, chained
@@ -147,7 +147,7 @@ def _arrival(record: Record) -> Arrival:
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Fold until told to stop."""
-    files = of_files(rule_paths(settings.matcher), vocabulary(settings.matcher))
+    files = of_files(settings.matcher)
     bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
     prepare(runtime, bus=bus, need=topics.shared(), store=store)
     if not runtime.stopping.is_set():

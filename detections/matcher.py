@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ import msgspec
 import prometheus_client
 
 from detections import matches
-from detections.control.live import InForce, Live, of_files, rule_paths, vocabulary
+from detections.control.live import InForce, Live, of_files
 from detections.control.state import State
 from detections.correlation import records as records_of
 from detections.sigma.view import View
@@ -42,6 +43,7 @@ class Matcher:
     def __call__(self, records: Sequence[Record], rejects: Rejects) -> None:
         """Match one batch: returns when its matches are durable. The tenant is the topic's, never the content's."""
         state, now = self.live.state, self.now()
+        processed: Counter[tuple[str, str]] = Counter()
         for record in records:
             try:
                 event = from_record(record.value or b"", record.headers, topics.tenant_of(record.topic))
@@ -49,8 +51,10 @@ class Matcher:
             except RecordError as error:
                 rejects.add(record, error)
             else:
-                EVENTS.labels("matcher", event.tenant, event.source, "processed").inc()
+                processed[event.tenant, event.source] += 1
         self.producer.flush()
+        for (tenant, source), count in processed.items():
+            EVENTS.labels("matcher", tenant, source, "processed").inc(count)
 
     def _match(self, event: Event, state: State, now: datetime) -> None:
         self.enrich(event)
@@ -75,7 +79,7 @@ class Matcher:
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Match until told to stop."""
-    files = of_files(rule_paths(settings.matcher), vocabulary(settings.matcher))
+    files = of_files(settings.matcher)
     bus = open_bus(settings.bus_url)
     prepare(runtime, bus=bus, need=topics.shared())
     if not runtime.stopping.is_set():

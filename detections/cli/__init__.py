@@ -20,11 +20,21 @@ COMMANDS = {
     "import": "detections.cli.importing:import_rules",
     "scorecard": "detections.cli.scorecard:show_scorecard",
     "tune": "detections.cli.tune:tune",
+    "put": "detections.cli.put:put",
+    "remove": "detections.cli.remove:remove",
+    "disable": "detections.cli.disable:disable",
+    "mute": "detections.cli.mute:mute",
+    "unmute": "detections.cli.mute:unmute",
+    "suppress": "detections.cli.suppress:suppress",
+    "unsuppress": "detections.cli.suppress:unsuppress",
+    "suppressions": "detections.cli.suppress:list_suppressions",
 }
 """Command of ``wardwatch rules`` → its function."""
 
 rules = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="rich", help="Look at Sigma rules, check them and run the tests beside them."
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Look at Sigma rules, check and test them, and change what is in force while everything runs.",
 )
 for _name, _target in COMMANDS.items():
     rules.command(_name)(resolve_name(_target))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import orjson
@@ -10,8 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from detections.cli.loaded import Paths, load, safe
-from detections.sigma import Rejected, Rule
+from detections.cli.controls import in_force
+from detections.cli.loaded import Paths, safe
+from detections.control.rows import place
+from detections.control.state import State
+from detections.sigma import PACK, Rejected, Rule, loading
 
 
 def list_rules(
@@ -19,39 +23,54 @@ def list_rules(
     rejected: Annotated[bool, typer.Option("--rejected", help="Only rules that are not in force, and why.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """List rules with level, log source and title.
+    """List rules with level, log source, title, where they come from, whose they are and who has muted them.
 
     \b
     wardwatch rules list                       the rules in force
     wardwatch rules list --rejected my-rules/  what could not be loaded, with file, line and reason
     wardwatch rules list --json | jq .id       for scripts
     """
-    ruleset = load(paths)
-    rows = [_rejected_row(each) for each in ruleset.rejected] if rejected else [_row(each) for each in ruleset.rules]
+    state = State.of(loading.read(file) for path in paths for file in loading.files(path)) if paths else in_force()
+    found = state.rejected
+    rows = [_rejected_row(each) for each in found] if rejected else [_row(each, state) for each in state.ruleset.rules]
     if as_json:
         for row in rows:
             sys.stdout.write(orjson.dumps(row).decode() + "\n")
         return
     table = Table(box=None)
-    shown = ("file", "line", "reason") if rejected else ("level", "logsource", "title", "id")
+    shown = ("file", "line", "reason") if rejected else ("level", "logsource", "title", "from", "id")
     for name in shown:
         table.add_column(name, no_wrap=name == "id", overflow="fold")
     for row in rows:
-        table.add_row(*(safe(row[name]) for name in shown))
+        table.add_row(*(safe(row[name] if name in row else _whence(row)) for name in shown))
     Console().print(table)
-    Console().print(f"{len(ruleset.rules)} loaded, {len(ruleset.rejected)} rejected")
+    Console().print(f"{len(state.ruleset.rules)} loaded, {len(found)} rejected")
 
 
-def _row(rule: Rule) -> dict[str, str]:
+def _row(rule: Rule, state: State) -> dict[str, str]:
     source = rule.logsource
     return {
         "id": rule.id,
         "level": rule.severity.value,
         "logsource": f"{source.product}/{source.category}/{source.service}",
         "title": rule.title,
+        "origin": _origin(rule, state),
+        "hospital": rule.tenant or "every",
+        "muted": ", ".join(tenant or "every" for tenant in state.mutes(rule.id, datetime.now(UTC))),
         "file": str(rule.file),
         "version": rule.version,
     }
+
+
+def _whence(row: dict[str, str]) -> str:
+    parts = [row["origin"], row["hospital"] if row["hospital"] != "every" else "", row["muted"] and "muted"]
+    return " ".join(part for part in parts if part)
+
+
+def _origin(rule: Rule, state: State) -> str:
+    if any(rule.file == place(row) for row in state.rows):
+        return "table"
+    return "shipped" if rule.file.is_relative_to(PACK) else "file"
 
 
 def _rejected_row(each: Rejected) -> dict[str, str]:

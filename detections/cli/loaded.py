@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from detections.control.live import rule_paths, vocabulary
+from detections.cli.controls import in_force
+from detections.control.live import vocabulary
 from detections.sigma import Rule, Ruleset
 from wardwatch import settings
 from wardwatch.errors import NotFound, RuleError
@@ -19,9 +20,8 @@ Paths = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders;
 
 
 def load(paths: list[Path] | None) -> Ruleset:
-    """Load the rules in the files and folders, or those in force."""
-    matcher = settings.load().matcher
-    return Ruleset.load(paths or rule_paths(matcher), vocabulary(matcher))
+    """Load the rules in the files and folders, or those in force, of files and tables; raises BusUnavailable."""
+    return Ruleset.load(paths, vocabulary(settings.load().matcher)) if paths else in_force().ruleset
 
 
 def choose(names: Sequence[str]) -> tuple[Ruleset, list[Rule]]:

@@ -20,6 +20,6 @@ def show(rule_id: Annotated[str, typer.Argument(metavar="ID", help="The rule's i
     for rule in load(paths).rules:
         if rule.id == rule_id:
             typer.echo(f"# {rule.file}:{rule.line} version {rule.version}")
-            typer.echo(safe_text(rule.file.read_text("utf-8")))
+            typer.echo(safe_text(rule.text))
             return
     raise NotFound(f"no rule {rule_id[:80]!r}", step="rules show", remedy="wardwatch rules list")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from detections.control.rows import PlaceholderRow, Row, RuleRow, TextRow, rule_text
+from detections.control.rows import PlaceholderRow, Row, RuleRow, TextRow, place, rule_text
 from detections.sigma import documents
 from detections.sigma.documents import YamlDocument
 from detections.sigma.rule import RuleText
@@ -40,13 +40,16 @@ def spoken_for(rows: Mapping[RowId, Row]) -> frozenset[tuple[str, str]]:
         (row[1], rule_id)
         for row, value in rows.items()
         if isinstance(value, RuleRow)
-        for rule_id in (row[2], *_ids(rule_text(row, value)))
+        for rule_id in (row[2], *ids(row, value))
     )
 
 
-def _ids(text: RuleText) -> list[str]:
+def ids(row: RowId, value: Row) -> list[str]:
+    """Return the ids in the row's text, none where it has no text that can be read."""
+    if not isinstance(value, RuleRow | TextRow):
+        return []
     try:
-        return [found for each in documents.split(text.text, text.file) if (found := _id(each))]
+        return [found for each in documents.split(value.text, place(row)) if (found := _id(each))]
     except RuleError:
         return []
 
@@ -55,16 +58,16 @@ def _id(document: YamlDocument) -> str:
     return str(document.value.get("id", "")) if isinstance(document.value, dict) else ""
 
 
-def _without(files: Sequence[RuleText], ids: set[str]) -> Iterator[RuleText]:
+def _without(files: Sequence[RuleText], spoken: set[str]) -> Iterator[RuleText]:
     for file in files:
         # reading YAML is slow: only texts that may hold one of the ids are read
-        if ids.isdisjoint(_ID.findall(file.text)):
+        if spoken.isdisjoint(_ID.findall(file.text)):
             yield file
         else:
-            yield from _blanked(file, ids)
+            yield from _blanked(file, spoken)
 
 
-def _blanked(file: RuleText, ids: set[str]) -> Iterator[RuleText]:
+def _blanked(file: RuleText, spoken: set[str]) -> Iterator[RuleText]:
     try:
         found = documents.split(file.text, file.file)
     except RuleError:
@@ -72,8 +75,8 @@ def _blanked(file: RuleText, ids: set[str]) -> Iterator[RuleText]:
         return
     text = file.text
     for document in found:
-        if _id(document) in ids:
+        if _id(document) in spoken:
             # lines stay where they are, so that the reasons of other rules name the right ones
             text = text.replace(document.text, "---" + "\n" * document.text.count("\n"), 1)
-    if not all(_id(document) in ids for document in found):
+    if not all(_id(document) in spoken for document in found):
         yield RuleText(file.file, text, file.tenant)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -17,7 +17,7 @@ from detections.control import state
 from detections.control.reports import BEAT_S, Report
 from detections.control.rows import place
 from detections.control.state import State
-from detections.sigma import PACK, SHIPPED, Vocabulary, loading, pipelines, placeholders
+from detections.sigma import PACK, Rejected, RuleText, Vocabulary, loading, pipelines, placeholders
 from detections.sigma.pipelines import Pipelines
 from wardwatch.bus import Bus
 from wardwatch.errors import RuleError, SettingsError, Unavailable
@@ -53,9 +53,19 @@ def vocabulary(settings: MatcherSettings) -> Vocabulary:
     return Vocabulary(lists, Pipelines([*own, *pipelines.read([pipelines.FOLDER])]) if own else pipelines.shipped())
 
 
-def of_files(paths: Iterable[Path], names: Vocabulary = SHIPPED) -> State:
+def rule_files(settings: MatcherSettings) -> Iterator[RuleText | Rejected]:
+    """Yield the texts of the shipped rules and the operator's own, or why one can't be read."""
+    return (loading.read(file) for path in rule_paths(settings) for file in loading.files(path))
+
+
+def unlogged(settings: MatcherSettings) -> State:
+    """Return the state of rule files alone."""
+    return State.of(rule_files(settings), vocabulary(settings))
+
+
+def of_files(settings: MatcherSettings) -> State:
     """Return the state of rule files alone; each rejected one is logged."""
-    found = State.of((loading.read(file) for path in paths for file in loading.files(path)), names)
+    found = unlogged(settings)
     for rejected in found.rejected:
         log.error("rule_rejected", file=str(rejected.file), line=rejected.line, reason=rejected.reason)
     return found

@@ -75,6 +75,14 @@ class State:
         rows = (self.rows.get(("mutes", each, rule_id)) for each in (tenant, ""))
         return any(isinstance(row, MuteRow) and now < row.expires for row in rows)
 
+    def mutes(self, rule_id: str, now: datetime) -> list[str]:
+        """Return the tenants that have the rule muted, "" for everybody."""
+        return [
+            row[1]
+            for row, value in sorted(self.rows.items())
+            if isinstance(value, MuteRow) and row[2] == rule_id and now < value.expires
+        ]
+
     def suppressions(self, tenant: str) -> dict[str, SuppressionRow]:
         """Return by id the suppressions of the tenant and of everybody."""
         return {

@@ -21,7 +21,7 @@ def partial_decoder(fields: frozenset[str]) -> Callable[[bytes], Document]:
     if len(fields) > MOST:
         return lambda raw: {name: value for name, value in decode(raw).items() if name in fields}
     wanted: Any = TypedDict("Wanted", dict.fromkeys(sorted(fields), Any), total=False)  # type: ignore[misc]
-    take: Callable[[bytes], Document] = msgspec.json.Decoder(wanted).decode
+    take: Callable[[bytes], Document] = msgspec.json.Decoder(wanted).decode  # type: ignore[assignment]
 
     def partial(raw: bytes) -> Document:
         if len(raw) > MAX_BYTES:

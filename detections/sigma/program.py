@@ -33,7 +33,7 @@ _NOWHERE = View({}, UTC)
 
 @dataclass(slots=True)
 class Place:
-    """One rule of a program; its condition is compiled when it is first a candidate. ``asks``: it must see the event."""
+    """One rule of a program; its condition is compiled when first a candidate. ``asks``: it must see the event."""
 
     rule: Rule
     asks: bool = False

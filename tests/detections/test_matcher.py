@@ -125,6 +125,6 @@ def test_a_rule_folder_that_is_not_there_is_refused_at_start(tmp_path: Path) -> 
 
 def test_rejected_rules_are_logged_and_the_rest_is_in_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     load(tmp_path, rule_document({"f": 1}), "a: [")
-    state = of_files(rule_paths(MatcherSettings(rules=(tmp_path,), shipped_rules=False)))
+    state = of_files(MatcherSettings(rules=(tmp_path,), shipped_rules=False))
     assert (len(state.ruleset.rules), len(state.rejected)) == (1, 1)
     assert "rule1.yml" in capsys.readouterr().out

@@ -146,8 +146,13 @@ def test_the_settings_name_pipelines_and_placeholders(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(pipeline(RENAME))
     (tmp_path / "lists.yml").write_text("staff: [alice]")
     (tmp_path / "rule.yml").write_text(yaml.safe_dump(rule_document({"who|expand": "%staff%"})))
-    own = MatcherSettings(pipelines=(tmp_path / "own.yml",), placeholders=tmp_path / "lists.yml")
-    assert of_files([tmp_path / "rule.yml"], vocabulary(own)).ruleset.match(event({"user.name": "alice"}))
+    own = MatcherSettings(
+        rules=(tmp_path / "rule.yml",),
+        shipped_rules=False,
+        pipelines=(tmp_path / "own.yml",),
+        placeholders=tmp_path / "lists.yml",
+    )
+    assert of_files(own).ruleset.match(event({"user.name": "alice"}))
 
 
 def test_a_wrong_pipeline_in_the_settings_is_refused_at_start(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def _welcome(stand: Stand) -> Panel:
         "laptop, shadow copies deleted on the HIS database, a VIP's images looked\n"
         "at, prescriptions summed by doctor and drug (统方). 仁爱医院 stays calm.\n\n"
         "Open the queue and choose an alert: a takes it, c closes it, z undoes.\n\n"
+        f"Rules     WARDWATCH_DATA_DIR={stand.folder} wardwatch rules put my-rule.yml\n"
         f"Files     {stand.folder} (log: stages.log)\n"
         "Stop      Ctrl-C",
         title="wardwatch demo",
