@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import msgspec
 import prometheus_client
 
 from detections import matches, suppression
-from detections.control.live import InForce, Live, of_files, rule_paths
+from detections.control.live import InForce, Live, of_files, rule_paths, vocabulary
+from detections.correlation import alerts
+from detections.correlation import records as records_of
+from detections.correlation.correlator import Correlator, chained
 from detections.fold import Alerting, Arrival, fold, identifier
 from detections.tenants import Tenants
 from wardwatch import topics
 from wardwatch.alert import AlertDocument, Status, news
-from wardwatch.bus import Producer, Record, open_bus
+from wardwatch.bus import Bus, Producer, Record, open_bus
 from wardwatch.errors import RecordError, RejectedByStore, StoreUnavailable
 from wardwatch.settings import AlerterSettings, Settings
 from wardwatch.stage import EVENTS, Runtime
@@ -40,11 +44,13 @@ class Alerter:
     tenants: Tenants
     settings: AlerterSettings
     live: InForce
+    correlator: Correlator
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     def __call__(self, records: Sequence[Record], rejects: Rejects) -> None:
         """Fold one batch, one write per alert: returns when every alert is stored and announced."""
         arrivals = self._decode(records, rejects)
+        self._correlate(arrivals)
         pending = list(arrivals)
         for _ in range(_ATTEMPTS):
             pending = self._write(pending, arrivals, rejects)
@@ -53,6 +59,7 @@ class Alerter:
         else:
             raise StoreUnavailable(f"{len(pending)} alerts keep changing", step="alerter")
         self.producer.flush()
+        self.correlator.fired.clear()
         for group in arrivals.values():
             for _, arrival in group:
                 EVENTS.labels("alerter", arrival.match.tenant, arrival.match.source, "processed").inc()
@@ -61,13 +68,28 @@ class Alerter:
         arrivals: Arrivals = {}
         for record in records:
             try:
-                match = matches.decode(record.value or b"")
+                if record.headers.get("kind") == records_of.KIND:
+                    self.correlator.take(record)
+                else:
+                    self._arrive(arrivals, record, _arrival(record))
             except RecordError as error:
                 rejects.add(record, error)
-                continue
-            arrival = Arrival(match, record.partition, record.offset, record.timestamp_ms)
-            arrivals.setdefault(identifier(match, self.settings.window_s), []).append((record, arrival))
         return arrivals
+
+    def _correlate(self, arrivals: Arrivals) -> None:
+        """Add what correlations make of the matches that have waited long enough, and feed those above them."""
+        self.correlator.tick(round(self.now().timestamp() * 1000))
+        for record, firing in self.correlator.fired:
+            if firing.correlation.alerts:
+                for arrival in alerts.arrivals(firing, record.timestamp_ms):
+                    self._arrive(arrivals, record, arrival)
+            for fed, above in chained(firing):
+                self.producer.send(
+                    topics.MATCHES.name, msgspec.json.encode(fed), key=fed.key(above), headers=fed.headers()
+                )
+
+    def _arrive(self, arrivals: Arrivals, record: Record, arrival: Arrival) -> None:
+        arrivals.setdefault(identifier(arrival.match, self.settings.window_s), []).append((record, arrival))
 
     def _write(self, ids: Sequence[str], arrivals: Arrivals, rejects: Rejects) -> list[str]:
         stored = self.store.alerts.get(_SCOPE, ids)
@@ -109,9 +131,23 @@ class Alerter:
         ALERTS.labels(tenant, kind).inc()
 
 
+def correlator_of(bus: Bus, settings: AlerterSettings, live: InForce) -> Correlator:
+    """Return a correlator that knows the correlations in force."""
+    return Correlator(
+        history=bus.history,
+        lateness_ms=round(settings.lateness_s * 1000),
+        limit=settings.correlation_groups,
+        longest_ms=lambda: live.state.ruleset.correlated.longest_ms,
+    )
+
+
+def _arrival(record: Record) -> Arrival:
+    return Arrival(matches.decode(record.value or b""), record.partition, record.offset, record.timestamp_ms)
+
+
 def run(settings: Settings, runtime: Runtime) -> None:
     """Fold until told to stop."""
-    files = of_files(rule_paths(settings.matcher))
+    files = of_files(rule_paths(settings.matcher), vocabulary(settings.matcher))
     bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
     prepare(runtime, bus=bus, need=topics.shared(), store=store)
     if not runtime.stopping.is_set():
@@ -119,9 +155,11 @@ def run(settings: Settings, runtime: Runtime) -> None:
         tables.catch_up()
         producer = bus.producer()
         tenants = Tenants(lambda: tables.rows("tenants", ""))
-        consumer = bus.consumer("alerter", topics=[topics.MATCHES.name])
         with Live(files, tables, bus, runtime) as live:
-            work(runtime, bus, consumer, Alerter(store, producer, tenants, settings.alerter, live))
+            correlator = correlator_of(bus, settings.alerter, live)
+            consumer = bus.consumer("alerter", topics=[topics.MATCHES.name], on_assign=correlator.assign)
+            alerter = Alerter(store, producer, tenants, settings.alerter, live, correlator)
+            work(runtime, bus, consumer, alerter, waiting=correlator.holds)
         producer.close()
         tables.close()
     store.close()

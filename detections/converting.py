@@ -17,17 +17,18 @@ from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import (
     AddConditionTransformation,
     ConvertTypeTransformation,
-    FieldFunctionTransformation,
     RegexTransformation,
     SetStateTransformation,
 )
-from sigma.processing.transformations.base import StringValueTransformation
+from sigma.processing.transformations.base import FieldMappingTransformationBase, StringValueTransformation
 from sigma.rule import SigmaRule
 from sigma.types import SigmaCasedString, SigmaString, SigmaType
 
 from detections import logsource
 from detections.sigma import Rule
-from detections.sigma.loading import REFUSED, rename
+from detections.sigma.condition import Rename
+from detections.sigma.loading import REFUSED
+from detections.sigma.pipelines import shipped
 from enrich.context import is_added
 from wardwatch.errors import RuleError, SettingsError
 from wardwatch.event import LogSource
@@ -104,9 +105,8 @@ def _pipeline(source: LogSource, language: str) -> ProcessingPipeline:
     conditions = logsource.conditions(source)
     if not conditions:
         raise RuleError(f"no archived event has the log source {source}")
-    names = rename(source)
     items = [
-        ProcessingItem(FieldFunctionTransformation({}, lambda name: names(name) if name else "")),
+        ProcessingItem(_Renamed(shipped().rename(source))),
         ProcessingItem(ConvertTypeTransformation("str"), field_name_conditions=[_Keyword()]),
         ProcessingItem(SetStateTransformation("index", INDEX)),
     ]
@@ -116,6 +116,17 @@ def _pipeline(source: LogSource, language: str) -> ProcessingPipeline:
         one_of: Any = conditions  # the annotation knows one mapping only; a list is "one of"
         items.append(ProcessingItem(AddConditionTransformation(one_of, "log_source")))
     return ProcessingPipeline(name="wardwatch", items=items)
+
+
+@dataclass
+class _Renamed(FieldMappingTransformationBase):
+    rename: Rename
+
+    def apply_field_name(self, field: str | None) -> str | list[str] | None:
+        if field is None:
+            return None
+        names = self.rename(field)
+        return names[0] if len(names) == 1 else list(names)
 
 
 class _AnyCase(StringValueTransformation):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wardwatch.event import Document, LogSource
+
+if TYPE_CHECKING:  # worth half a second of a start that needs no pySigma
+    from sigma.rule.logsource import SigmaLogSource
 
 BROADER = dict.fromkeys(("registry_add", "registry_delete", "registry_rename", "registry_set"), "registry_event")
 """Sigma category → the category that takes it in (Sigma taxonomy 2.1: ``registry_event`` is Sysmon 12, 13 and 14)."""
@@ -20,7 +23,41 @@ _DATASETS = {
     "linux.sshd": LogSource("linux", "", "sshd"),
     "linux.sudo": LogSource("linux", "", "sudo"),
     "linux.auth": LogSource("linux", "", "auth"),
+    "linux.syslog": LogSource("linux"),
+    "aliyun.actiontrail": LogSource("aliyun", "", "actiontrail"),
+    "aliyun.oss_access": LogSource("aliyun", "", "oss"),
+    "api_gateway.access": LogSource("api_gateway", "webserver", "gateway"),
+    "aws.cloudtrail": LogSource("aws", "", "cloudtrail"),
+    "aws.s3_access": LogSource("aws", "", "s3"),
+    "bind.query": LogSource("bind", "dns", "query"),
+    "cisco.asa": LogSource("cisco", "firewall", "asa"),
+    "cisco.ise": LogSource("cisco", "authentication", "ise"),
+    "dnsmasq.dhcp": LogSource("dnsmasq", "dhcp", "dnsmasq"),
+    "dnsmasq.dns": LogSource("dnsmasq", "dns", "dnsmasq"),
+    "freeradius.auth": LogSource("freeradius", "authentication", "radius"),
+    "h3c.comware": LogSource("h3c", "firewall", "comware"),
+    "microsoft.dhcp": LogSource("microsoft", "dhcp", "dhcp"),
+    "modsecurity.audit": LogSource("modsecurity", "webserver", "audit"),
+    "nginx.access": LogSource("nginx", "webserver", "nginx"),
+    "nginx.error": LogSource("nginx", "webserver", "nginx"),
+    "safeline.event": LogSource("safeline", "webserver", "waf"),
+    "tencent.cloudaudit": LogSource("tencent", "", "cloudaudit"),
+    "tomcat.access": LogSource("apache", "webserver", "tomcat"),
+    "topsec.firewall": LogSource("topsec", "firewall", "tos"),
+    "vmware.vcenter": LogSource("vmware", "", "vcenter"),
+    "zeek.other": LogSource("zeek"),
+    "zeek.dns": LogSource("zeek", "dns", "dns"),
+    "zeek.http": LogSource("zeek", "webserver", "http"),
+    **{
+        f"zeek.{log}": LogSource("zeek", "", log)
+        for log in ("conn", "dce_rpc", "dhcp", "kerberos", "mysql", "notice", "rdp", "smb_files", "ssh", "ssl")
+    },
+    **{
+        f"jumpserver.{log}": LogSource("jumpserver", "", log)
+        for log in ("ftp", "host_session", "login", "operation", "password_change", "session_command")
+    },
 }
+"""Datasets whose events all have one log source; of others, such as CEF, the record's headers alone tell it."""
 _CHANNELS = {
     "windows powershell": "powershell-classic",
     "powershellcore/operational": "powershell",
@@ -63,6 +100,11 @@ _CATEGORIES = {
     ("powershell-classic", 600): "ps_classic_provider_start",
     ("powershell-classic", 800): "ps_classic_script",
 }
+
+
+def of_rule(source: SigmaLogSource) -> LogSource:
+    """Return the log source that a rule names, in lower case; "" is any."""
+    return LogSource(*((name or "").lower() for name in (source.product, source.category, source.service)))
 
 
 def of_document(doc: Document) -> LogSource:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import msgspec
 import prometheus_client
 
 from detections import matches
-from detections.control.live import InForce, Live, of_files, rule_paths
+from detections.control.live import InForce, Live, of_files, rule_paths, vocabulary
 from detections.control.state import State
+from detections.correlation import records as records_of
 from detections.sigma.view import View
 from detections.tenants import Tenants
 from enrich.context import Context
@@ -53,20 +55,27 @@ class Matcher:
     def _match(self, event: Event, state: State, now: datetime) -> None:
         self.enrich(event)
         zone = self.tenants.zone(event.tenant)
+        met: list[str] = []
         for match in state.ruleset.match(event, zone):
             if not state.holds(match.rule, event.tenant):
                 continue
             if state.muted(match.rule.id, event.tenant, now):
                 MUTED.labels(event.tenant, match.rule.id).inc()
                 continue
-            found = matches.of_event(match, event, View(event.doc, zone))
-            self.producer.send(topics.MATCHES.name, matches.encode(found), key=found.key, headers=found.headers())
+            met.append(match.rule.id)
             MATCHES.labels(event.tenant, match.rule.severity.value).inc()
+            if match.rule.id not in state.ruleset.correlated.silent:
+                found = matches.of_event(match, event, View(event.doc, zone))
+                self.producer.send(topics.MATCHES.name, matches.encode(found), key=found.key, headers=found.headers())
+        if intakes := state.ruleset.correlated.of(met, event.tenant):
+            for fed, above in records_of.of_event(intakes, event, View(event.doc, zone)):
+                key = fed.key(above)
+                self.producer.send(topics.MATCHES.name, msgspec.json.encode(fed), key=key, headers=fed.headers())
 
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Match until told to stop."""
-    files = of_files(rule_paths(settings.matcher))
+    files = of_files(rule_paths(settings.matcher), vocabulary(settings.matcher))
     bus = open_bus(settings.bus_url)
     prepare(runtime, bus=bus, need=topics.shared())
     if not runtime.stopping.is_set():

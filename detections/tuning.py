@@ -31,6 +31,10 @@ _FLEETING = re.compile(
 """Fields that differ from event to event, say nothing of their own, or name a patient."""
 
 
+_ENTITIES = ("user.", "host.", "source.", "destination.", "client.", "process.", "file.", "url.", "winlog.event_data.")
+"""Beginnings of fields that say who, where and with what: of two that tell as much, such a one is proposed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """An alert and those of its events that the rule meets today."""
@@ -66,8 +70,12 @@ def propose(false: Sequence[Example], true: Sequence[Example], tenants: Tenants)
 
 def _best(false: Sequence[Example], true: Sequence[Example], tenants: Tenants) -> Term | None:
     terms = (_term(field, false, true, tenants) for field in sorted(_fields(false)))
-    ranked = [(sum(term.covers(each, tenants) for each in false), -len(term.values), term) for term in terms if term]
-    count, _, best = max(ranked, key=lambda each: each[:2], default=(0, 0, None))
+    ranked = [
+        (sum(term.covers(each, tenants) for each in false), term.field.startswith(_ENTITIES), -len(term.values), term)
+        for term in terms
+        if term
+    ]
+    count, *_, best = max(ranked, key=lambda each: each[:3], default=(0, False, 0, None))
     return best if count >= LEAST else None
 
 

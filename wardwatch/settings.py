@@ -78,6 +78,12 @@ class MatcherSettings(_Section):
 
     rules: tuple[Path, ...] = Field((), description="Folders of Sigma rules beside the shipped pack.")
     shipped_rules: bool = Field(True, description="Load the rules that ship with wardwatch.")
+    pipelines: tuple[Path, ...] = Field(
+        (), description="Files and folders of pySigma processing pipelines beside the shipped ones."
+    )
+    placeholders: Path | None = Field(
+        None, description="YAML file of the lists that placeholders in rules name: `name: [value, ...]`."
+    )
 
 
 class AlerterSettings(_Section):
@@ -85,6 +91,8 @@ class AlerterSettings(_Section):
 
     window_s: int = Field(3600, ge=60, description="Window in which matches of one group are one alert, in seconds.")
     console_url: str = Field("", description="Address of the console in an alert's event.url.")
+    lateness_s: float = Field(15.0, ge=0, description="Seconds that a correlation waits for matches of earlier events.")
+    correlation_groups: int = Field(200_000, ge=1, description="Most groups of correlations that are open at a time.")
 
 
 class SchedulerSettings(_Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import structlog
 
 from wardwatch import topics
-from wardwatch.bus import Bus, Consumer, Producer, Record
+from wardwatch.bus import Bus, Consumer, Partition, Producer, Record
 from wardwatch.errors import RecordError, StoreUnavailable, Unavailable
 from wardwatch.event import encode, event_id, rfc3339
 from wardwatch.stage import EVENTS, Runtime
@@ -126,8 +126,20 @@ def prepare(
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
 
-def work(runtime: Runtime, bus: Bus, consumer: Consumer, handle: Handle, *, max_records: int = 500) -> None:
-    """Run the loop until ``runtime.stopping``: at least once, offsets committed after the sinks answered."""
+def work(
+    runtime: Runtime,
+    bus: Bus,
+    consumer: Consumer,
+    handle: Handle,
+    *,
+    max_records: int = 500,
+    waiting: Callable[[], Mapping[Partition, int]] | None = None,
+) -> None:
+    """Run the loop until ``runtime.stopping``: at least once, offsets committed after the sinks answered.
+
+    A stage that keeps records for later says by ``waiting`` from which offsets on nothing may be committed; it is also
+    handed empty batches, at which it can look at the clock.
+    """
     producer = bus.producer()
     wait_s, failing = _FIRST_WAIT_S, "bus"
     while not runtime.stopping.is_set():
@@ -135,8 +147,9 @@ def work(runtime: Runtime, bus: Bus, consumer: Consumer, handle: Handle, *, max_
             if failing:
                 consumer.rewind()
             records = consumer.poll(max_records=max_records)
-            if records:
-                _process(runtime, producer, consumer, handle, records)
+            if records or waiting:
+                _process(runtime, producer, handle, records)
+                consumer.commit(waiting() if waiting else {})
             if failing:
                 runtime.report(failing, ok=True)
             wait_s, failing = _FIRST_WAIT_S, ""
@@ -150,12 +163,9 @@ def work(runtime: Runtime, bus: Bus, consumer: Consumer, handle: Handle, *, max_
         consumer.close()
 
 
-def _process(
-    runtime: Runtime, producer: Producer, consumer: Consumer, handle: Handle, records: Sequence[Record]
-) -> None:
+def _process(runtime: Runtime, producer: Producer, handle: Handle, records: Sequence[Record]) -> None:
     rejects = Rejects(runtime.stage, [])
     handle(records, rejects)
     if len(rejects):
         rejects.send(producer)
         producer.flush()
-    consumer.commit()

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from detections.control.live import rule_paths
+from detections.control.live import rule_paths, vocabulary
 from detections.sigma import Rule, Ruleset
 from wardwatch import settings
 from wardwatch.errors import NotFound, RuleError
@@ -20,7 +20,8 @@ Paths = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders;
 
 def load(paths: list[Path] | None) -> Ruleset:
     """Load the rules in the files and folders, or those in force."""
-    return Ruleset.load(paths or rule_paths(settings.load().matcher))
+    matcher = settings.load().matcher
+    return Ruleset.load(paths or rule_paths(matcher), vocabulary(matcher))
 
 
 def choose(names: Sequence[str]) -> tuple[Ruleset, list[Rule]]:

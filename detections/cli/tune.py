@@ -29,6 +29,10 @@ def tune(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="A file with one rule, or an id or name in force.")],
     days: Annotated[int, typer.Option(min=1, max=3650, help="Alerts created in so many days.")] = 180,
     tenant: TenantNames = None,
+    unproven: Annotated[
+        bool,
+        typer.Option("--unproven", help="Propose even where no alert closed as right can prove it."),
+    ] = False,
     write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the filter here.")] = None,
 ) -> None:
     """Propose a filter on a rule from its alerts that were closed as faults of its logic; exit 1 if there is none.
@@ -48,6 +52,8 @@ def tune(
     with opened(settings.load()) as lab, Console(stderr=True).status("reading alerts and their events"):
         false, gone = _examples(lab, chosen[0], days, tenant, _FALSE)
         true, gone_too = _examples(lab, chosen[0], days, tenant, _TRUE)
+        if not true and not unproven:
+            _give_up("no alert with events was closed as right, so nothing can prove a filter safe (--unproven)")
         text = _proposed(lab, chosen[0], false, true)
         if gone + gone_too:
             typer.echo(f"{gone + gone_too} alerts left out: none of their events is archived and met by the rule still")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from detections.control.rows import PlaceholderRow, Row, RuleRow, TextRow, rule_text
 from detections.sigma import documents
 from detections.sigma.documents import YamlDocument
 from detections.sigma.rule import RuleText
-from detections.sigma.vocabulary import SHIPPED, Vocabulary
+from detections.sigma.vocabulary import Vocabulary
 from wardwatch.errors import RuleError
 from wardwatch.tables import RowId
 
@@ -27,10 +28,10 @@ def texts(files: Sequence[RuleText], rows: Mapping[RowId, Row]) -> list[RuleText
     return [*_without(files, spoken), *own]
 
 
-def vocabulary(rows: Mapping[RowId, Row]) -> Vocabulary:
-    """Return what the names in rules stand for."""
+def vocabulary(rows: Mapping[RowId, Row], files: Vocabulary) -> Vocabulary:
+    """Return what the names in rules stand for by rows, and by files where no row says it."""
     values = {row[2]: list(value.values) for row, value in rows.items() if isinstance(value, PlaceholderRow)}
-    return Vocabulary({**SHIPPED.placeholders, **values})
+    return replace(files, placeholders={**files.placeholders, **values})
 
 
 def spoken_for(rows: Mapping[RowId, Row]) -> frozenset[tuple[str, str]]:

@@ -17,9 +17,10 @@ from detections.control import state
 from detections.control.reports import BEAT_S, Report
 from detections.control.rows import place
 from detections.control.state import State
-from detections.sigma import PACK, loading
+from detections.sigma import PACK, SHIPPED, Vocabulary, loading, pipelines, placeholders
+from detections.sigma.pipelines import Pipelines
 from wardwatch.bus import Bus
-from wardwatch.errors import SettingsError, Unavailable
+from wardwatch.errors import RuleError, SettingsError, Unavailable
 from wardwatch.settings import MatcherSettings
 from wardwatch.stage import Runtime
 from wardwatch.tables import Tables
@@ -42,9 +43,19 @@ def rule_paths(settings: MatcherSettings) -> list[Path]:
     return [*([PACK] if settings.shipped_rules else []), *settings.rules]
 
 
-def of_files(paths: Iterable[Path]) -> State:
+def vocabulary(settings: MatcherSettings) -> Vocabulary:
+    """Return what the names in rules stand for by the settings; raises SettingsError naming the file that is wrong."""
+    try:
+        own = list(pipelines.read(settings.pipelines))
+    except RuleError as error:
+        raise SettingsError(f"matcher.pipelines: {error.record}: {error.reason}", step="matcher") from None
+    lists = placeholders.read(settings.placeholders) if settings.placeholders else {}
+    return Vocabulary(lists, Pipelines([*own, *pipelines.read([pipelines.FOLDER])]) if own else pipelines.shipped())
+
+
+def of_files(paths: Iterable[Path], names: Vocabulary = SHIPPED) -> State:
     """Return the state of rule files alone; each rejected one is logged."""
-    found = State.of(loading.read(file) for path in paths for file in loading.files(path))
+    found = State.of((loading.read(file) for path in paths for file in loading.files(path)), names)
     for rejected in found.rejected:
         log.error("rule_rejected", file=str(rejected.file), line=rejected.line, reason=rejected.reason)
     return found

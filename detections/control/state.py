@@ -11,6 +11,7 @@ from detections.control import layers
 from detections.control.rows import MODELS, MuteRow, Row, SuppressionRow, parse, place
 from detections.sigma import Rejected, Rule, Ruleset
 from detections.sigma.rule import RuleText
+from detections.sigma.vocabulary import SHIPPED, Vocabulary
 from wardwatch.errors import RuleError
 from wardwatch.event import Document
 from wardwatch.tables import RowId
@@ -35,14 +36,15 @@ class State:
     refused: Mapping[RowId, str] = field(default_factory=dict)
     ruleset: Ruleset = field(default_factory=Ruleset)
     spoken_for: frozenset[tuple[str, str]] = frozenset()
+    vocabulary: Vocabulary = SHIPPED
 
     @classmethod
-    def of(cls, read: Iterable[RuleText | Rejected]) -> State:
+    def of(cls, read: Iterable[RuleText | Rejected], vocabulary: Vocabulary = SHIPPED) -> State:
         """Return the state of files alone, before any row."""
         read = list(read)
         files = tuple(each for each in read if isinstance(each, RuleText))
         unread = tuple(each for each in read if isinstance(each, Rejected))
-        return cls(files, unread, ruleset=Ruleset.of(files))
+        return cls(files, unread, ruleset=Ruleset.of(files, vocabulary), vocabulary=vocabulary)
 
     @property
     def rejected(self) -> list[Rejected]:
@@ -104,7 +106,7 @@ def _with(state: State, changes: Changes) -> State:
     rows = {row: value for row, value in merged.items() if value is not None}
     if all(row[0] in _LOOKED_UP for row in changes):
         return replace(state, rows=rows)
-    ruleset = Ruleset.of(layers.texts(state.files, rows), layers.vocabulary(rows))
+    ruleset = Ruleset.of(layers.texts(state.files, rows), layers.vocabulary(rows, state.vocabulary))
     return replace(state, rows=rows, ruleset=ruleset, spoken_for=layers.spoken_for(rows))
 
 

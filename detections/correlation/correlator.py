@@ -93,13 +93,14 @@ class Correlator:
         return {partition: held.waiting[0].record.offset for partition, held in self._held.items() if held.waiting}
 
     def _rebuilt(self, partition: Partition, first: Record) -> Held:
-        held = self._held[partition] = Held(first.offset)
+        held = Held(first.offset)
         since_ms = first.timestamp_ms - _SPANS * self.longest_ms() - self.lateness_ms
         for record in self.history(partition, since_ms, first.offset):
             if record.headers.get("kind") == records.KIND:
                 self._read_again(held, record)
         for _ in self._due(held, first.timestamp_ms + self.lateness_ms):
             pass  # these are in their alerts: only what was evaluated is committed
+        self._held[partition] = held
         return held
 
     def _read_again(self, held: Held, record: Record) -> None:

@@ -31,17 +31,23 @@ MAX_SOURCES = 50
 HELD = 10_000
 _VALUES = ("value_count", "value_sum", "value_avg", "value_percentile", "value_median")
 
-Rename = Callable[[Rule, str], str]
+Names = tuple[str, ...]
+Rename = Callable[[Rule, str], Names]
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A plain rule in a correlation: the number it has there, the event's fields of the group and of the value."""
+    """A plain rule in a correlation: the number it has there, the event's fields of the group and of the value.
+
+    Each is the names that a field may have in the event, of which the first that is there counts. ``raw`` is the
+    correlation as JSON.
+    """
 
     correlation: Correlation
     source: int
-    group: tuple[str, ...]
-    values: tuple[str, ...]
+    group: tuple[Names, ...]
+    values: tuple[Names, ...]
+    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +151,16 @@ class Connected:
         self._generated: set[str] = set()
         self._connect()
 
+    @property
+    def longest_ms(self) -> int:
+        """The longest timespan of a correlation, in milliseconds."""
+        return max((each.timespan_ms for each in self.correlations), default=0)
+
+    def of(self, rule_ids: Iterable[str], tenant: str) -> list[Intake]:
+        """Return what takes in matches of these rules at a tenant."""
+        found = (intake for each in rule_ids for intake in self.intakes.get(each, ()))
+        return [intake for intake in found if intake.correlation.tenant in ("", tenant)]
+
     def _connect(self) -> None:
         unique = {each.correlation.card.id: each for each in self._drafts.values()}
         sound: list[Draft] = []
@@ -222,7 +238,8 @@ class Connected:
         rule = self._rules[reference]
         named = [self._rename(rule, _aliased(each, reference, name)) for name in built.group_by]
         values = [self._rename(rule, _aliased(each, reference, name)) for name in built.fields]
-        self.intakes.setdefault(rule.id, []).append(Intake(built, place, tuple(named), tuple(values)))
+        raw = msgspec.json.encode(built)
+        self.intakes.setdefault(rule.id, []).append(Intake(built, place, tuple(named), tuple(values), raw))
         if each.generate:
             self._generated.add(rule.id)
             self.silent.discard(rule.id)

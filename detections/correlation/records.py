@@ -9,11 +9,11 @@ from hashlib import blake2b
 import msgspec
 
 from detections.correlation.group import Firing
-from detections.correlation.loading import Intake
+from detections.correlation.loading import Intake, Names
 from detections.correlation.measures import Entry, number
 from detections.correlation.rule import Correlation, Feed
 from detections.matches import copied, moment, stored_in
-from detections.sigma.view import View
+from detections.sigma.view import Cell, View
 from wardwatch.errors import DecodeError
 from wardwatch.event import Event, event_id
 
@@ -71,14 +71,8 @@ def correlation_of(data: bytes) -> Correlation:
         raise DecodeError(f"not a correlation: {error}", step="alerter") from None
 
 
-@lru_cache(maxsize=4096)
-def raw_of(correlation: Correlation) -> bytes:
-    """Return a correlation as JSON."""
-    return msgspec.json.encode(correlation)
-
-
 Place = tuple[str, tuple[str, ...]]
-Taken = dict[Place, tuple[Correlation, dict[int, None], tuple[str, ...]]]
+Taken = dict[Place, tuple[Intake, set[int], tuple[str, ...]]]
 
 
 def taken_in(intakes: Iterable[Intake], view: View) -> Taken:
@@ -92,18 +86,23 @@ def taken_in(intakes: Iterable[Intake], view: View) -> Taken:
         if group is None or values is None:
             continue
         place = intake.correlation.card.id, group
-        _, sources, _ = found.setdefault(place, (intake.correlation, {}, values))
-        sources[intake.source] = None
+        found.setdefault(place, (intake, set(), values))[1].add(intake.source)
     return found
 
 
-def _texts(view: View, fields: tuple[str, ...]) -> tuple[str, ...] | None:
+def _cells(view: View, names: Names) -> list[Cell]:
+    """Return the values of the first of the names that has any."""
+    found = ([cell for cell in view.cells(name) or () if cell.raw is not None][:_VALUES] for name in names)
+    return next(filter(None, found), [])
+
+
+def _texts(view: View, fields: tuple[Names, ...]) -> tuple[str, ...] | None:
     texts = []
-    for field in fields:
-        cells = [cell for cell in view.cells(field) or () if cell.raw is not None]
+    for names in fields:
+        cells = _cells(view, names)
         if not cells:
             return None
-        texts.append(", ".join(dict.fromkeys(cell.text[:_CHARACTERS] for cell in cells[:_VALUES])))
+        texts.append(", ".join(dict.fromkeys(cell.text[:_CHARACTERS] for cell in cells)))
     return tuple(texts)
 
 
@@ -114,10 +113,10 @@ def _values(view: View, intake: Intake) -> tuple[str, ...] | None:
     if len(fields) > 1:
         texts = _texts(view, fields)
         return None if texts is None else ("\x1f".join(texts),)
-    cells = [cell.text[:_CHARACTERS] for cell in view.cells(fields[0]) or () if cell.raw is not None][:_VALUES]
+    found = [cell.text[:_CHARACTERS] for cell in _cells(view, fields[0])]
     if kind == "value_count":
-        return tuple(dict.fromkeys(cells)) or None
-    return next(((text,) for text in cells if number(text) is not None), None)
+        return tuple(dict.fromkeys(found)) or None
+    return next(((text,) for text in found if number(text) is not None), None)
 
 
 def of_firing(firing: Firing, feed: Feed) -> Fed:
@@ -125,7 +124,7 @@ def of_firing(firing: Firing, feed: Feed) -> Fed:
     last = firing.last
     name = f"{firing.correlation.card.id}/{firing.opened_ms}/{'/'.join(firing.group)}"
     return Fed(
-        correlation=msgspec.Raw(raw_of(feed.correlation)),
+        correlation=msgspec.Raw(msgspec.json.encode(feed.correlation)),
         tenant=firing.tenant,
         group=tuple(firing.group[place] for place in feed.group),
         at_ms=last.at_ms,
@@ -141,9 +140,10 @@ def of_firing(firing: Firing, feed: Feed) -> Fed:
 def of_event(intakes: Iterable[Intake], event: Event, view: View) -> Iterator[tuple[Fed, Correlation]]:
     """Yield what an event brings to the correlations that take in the rules which it met; raises DecodeError."""
     at_ms = round(moment(event).timestamp() * 1000)
-    for (_, group), (correlation, sources, values) in taken_in(intakes, view).items():
+    for (_, group), (intake, sources, values) in taken_in(intakes, view).items():
+        correlation = intake.correlation
         fed = Fed(
-            correlation=msgspec.Raw(raw_of(correlation)),
+            correlation=msgspec.Raw(intake.raw),
             tenant=event.tenant,
             group=group,
             at_ms=at_ms,

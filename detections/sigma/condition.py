@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 from sigma.conditions import (
@@ -16,18 +17,19 @@ from sigma.conditions import (
 from sigma.modifiers import modifier_mapping
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections
 from sigma.rule.detection import EmptySigmaDetections
-from sigma.types import SigmaNull
+from sigma.types import SigmaFieldReference, SigmaNull, SigmaType
 
 from detections.sigma.expression import And, Expression, Named, Not, Or
 from detections.sigma.values import expression
 from wardwatch.errors import RuleError
 
-Rename = Callable[[str], str]
+Rename = Callable[[str], tuple[str, ...]]
+"""A rule's field → the event's; where there are several, one that meets the rule is enough."""
 
 
 def from_detections(detections: SigmaDetections, rename: Rename) -> Expression:
     """Return the tree of all conditions of a rule (one of several is enough); raises RuleError."""
-    conditions = [_parse(condition) for condition in detections.condition]
+    conditions = [_parse(each.condition) for each in detections.parsed_condition]
     selections = {name: Named(name, _detection(each, rename)) for name, each in detections.detections.items()}
     return _one([_condition(node, detections, selections) for node in conditions], ConditionOR)
 
@@ -65,14 +67,23 @@ def _detection(detection: SigmaDetection | SigmaDetectionItem, rename: Rename) -
 
 
 def _item(item: SigmaDetectionItem, rename: Rename) -> Expression:
-    field = rename(item.field.strip()) if item.field is not None else ""
+    fields = rename(item.field.strip()) if item.field is not None else ("",)
     names = {modifier: name for name, modifier in modifier_mapping.items()}
     written = "|".join([(item.field or "").strip(), *(names[modifier] for modifier in item.modifiers)])
-    if not item.value and not field:
+    if not item.value and item.field is None:
         raise RuleError("a list of keywords without a keyword", step="rules")
-    values = [expression(value, field, written, rename) for value in item.value or [SigmaNull()]]
-    found = _one(values, item.value_linking)
-    return Not(found) if item.negated else found
+    values = [each for value in item.value or [SigmaNull()] for each in _referred(value, rename)]
+    alternatives = []
+    for field in fields:
+        found = _one([expression(value, field, written) for value in values], item.value_linking)
+        alternatives.append(Not(found) if item.negated else found)
+    return _one(alternatives, ConditionOR)
+
+
+def _referred(value: SigmaType, rename: Rename) -> list[SigmaType]:
+    if not isinstance(value, SigmaFieldReference):
+        return [value]
+    return [replace(value, field=field) for field in rename(value.field.strip())]
 
 
 def _one(items: list[Expression], linking: object) -> Expression:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -15,17 +14,15 @@ from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaError
 from sigma.filters import SigmaFilter
 from sigma.rule import SigmaRule, SigmaRuleBase
-from sigma.rule.logsource import SigmaLogSource
 
+from detections import logsource
 from detections.correlation.loading import Draft, draft
-from detections.sigma import collection, dialect, documents, limits, windows
-from detections.sigma.condition import Rename, from_detections
+from detections.sigma import collection, dialect, documents, limits
 from detections.sigma.documents import YamlDocument
 from detections.sigma.expression import And, Expression, Named
 from detections.sigma.rule import Presentation, Rule, RuleText, card
 from detections.sigma.vocabulary import Vocabulary
 from wardwatch.errors import RuleError
-from wardwatch.event import LogSource
 
 # beside its own errors, pySigma raises these for what is not shaped like a rule
 REFUSED = (RuleError, SigmaError, AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
@@ -126,7 +123,6 @@ def compile_rule(
     if sigma.id is None:
         raise RuleError("a rule needs an 'id', a UUID: its alerts are told apart by it")
     vocabulary.settle(sigma.detection, parsed.document.whole)
-    source = _log_source(sigma.logsource)
     own = [(each, each_sigma) for each, each_sigma in filters if concerns(each_sigma, sigma)]
     presentation = Presentation.model_validate(sigma.custom_attributes.get("wardwatch", {}))
     version = _version(sigma, [parsed, *(each for each, _ in own)])
@@ -134,10 +130,10 @@ def compile_rule(
         file=parsed.text.file,
         line=parsed.document.line,
         tenant=parsed.text.tenant,
-        logsource=source,
+        logsource=logsource.of_rule(sigma.logsource),
         presentation=presentation,
         card=card(sigma, presentation, version, parsed.text.file),
-        condition=_condition(sigma, [each_sigma for _, each_sigma in own], rename(source)),
+        condition=_condition(sigma, [each_sigma for _, each_sigma in own], vocabulary),
         text=parsed.document.whole,
         name=sigma.name or "",
     )
@@ -149,16 +145,12 @@ def draft_correlation(parsed: Parsed, sigma: SigmaCorrelationRule) -> Draft:
     return draft(sigma, _version(sigma, [parsed]), parsed.text.file, parsed.text.tenant, presentation)
 
 
-def rename(source: LogSource) -> Rename:
-    """Return the names of the event's fields for those of rules on a log source."""
-    return partial(windows.event_field, service=source.service) if source.product == "windows" else str
-
-
-def _condition(sigma: SigmaRule, filters: Sequence[SigmaFilter], names: Rename) -> Expression:
-    own = from_detections(sigma.detection, names)
+def _condition(sigma: SigmaRule, filters: Sequence[SigmaFilter], vocabulary: Vocabulary) -> Expression:
+    own = vocabulary.translate(sigma, sigma.detection)
     if not filters:
         return own
-    return And((own, *(Named(f"filter {each.title}", from_detections(each.filter, names)) for each in filters)))
+    named = (Named(f"filter {each.title}", vocabulary.translate(sigma, each.filter)) for each in filters)
+    return And((own, *named))
 
 
 def concerns(sigma_filter: SigmaFilter, rule: SigmaRule) -> bool:
@@ -167,10 +159,6 @@ def concerns(sigma_filter: SigmaFilter, rule: SigmaRule) -> bool:
     if rule.logsource not in sigma_filter.logsource:
         return False
     return isinstance(named, str) or any(each.reference in (str(rule.id), rule.name) for each in named)
-
-
-def _log_source(source: SigmaLogSource) -> LogSource:
-    return LogSource(*((name or "").lower() for name in (source.product, source.category, source.service)))
 
 
 def _version(sigma: SigmaRuleBase, sources: Sequence[Parsed]) -> str:

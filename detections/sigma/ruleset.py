@@ -39,7 +39,7 @@ class Ruleset:
 
     rules: list[Rule] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
-    correlated: Connected = field(default_factory=lambda: Connected([], [], lambda _, name: name))
+    correlated: Connected = field(default_factory=lambda: Connected([], [], lambda _, name: (name,)))
     _by_source: dict[tuple[str, str, str], list[Rule]] = field(default_factory=lambda: defaultdict(list), repr=False)
     _programs: dict[LogSource, Program] = field(default_factory=dict, repr=False)
     _memory: Memory = field(default_factory=Memory, repr=False)
@@ -105,15 +105,14 @@ class Ruleset:
                 sound.append(item.sigma)
                 self._by_source[rule.logsource.product, rule.logsource.category, rule.logsource.service].append(rule)
         self.rules = list(loaded.values())
-        self._connect(drafts)
+        self._connect(drafts, vocabulary)
         for item, sigma in filters:
             if not any(loading.concerns(sigma, rule) for rule in sound):
                 self.rejected.append(Rejected(item.text.file, item.document.line, "the filter concerns no loaded rule"))
 
-    def _connect(self, drafts: Sequence[tuple[Parsed, Draft]]) -> None:
-        found = Connected(
-            [each for _, each in drafts], self.rules, lambda rule, name: loading.rename(rule.logsource)(name)
-        )
+    def _connect(self, drafts: Sequence[tuple[Parsed, Draft]], vocabulary: Vocabulary) -> None:
+        names = vocabulary.pipelines.names
+        found = Connected([each for _, each in drafts], self.rules, lambda rule, name: names(rule.logsource, name))
         self.correlated = found
         places = {id(each): item for item, each in drafts}
         for each, reason in found.refused:
@@ -125,7 +124,7 @@ class Ruleset:
             if isinstance(item.sigma, SigmaFilter):
                 try:
                     vocabulary.settle(item.sigma.filter, item.document.whole)
-                    from_detections(item.sigma.filter, str)
+                    from_detections(item.sigma.filter, lambda name: (name,))
                     yield item, item.sigma
                 except REFUSED as error:
                     self.rejected.append(loading.rejected(item.text.file, item.document, error))

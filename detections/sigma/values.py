@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import cast
 
 from sigma.types import (
@@ -44,22 +43,22 @@ _REFERENCE: dict[tuple[bool, bool], FieldOp] = {
 }
 
 
-def expression(value: SigmaType, field: str, written: str, rename: Callable[[str], str]) -> Expression:
-    """Return the tests of one value on a field; ``rename`` maps the field of a field reference. Raises RuleError."""
+def expression(value: SigmaType, field: str, written: str) -> Expression:
+    """Return the tests of one value on a field; raises RuleError."""
     if isinstance(value, SigmaExpansion):
-        return Or(tuple(expression(item, field, written, rename) for item in value.values))
+        return Or(tuple(expression(item, field, written) for item in value.values))
     if isinstance(value, SigmaExists):
         exists = Test(field, "exists", written=written)
         return exists if value.exists else Not(exists)
-    test = _on_field(value, field, written, rename) if field else _keyword(value, written)
+    test = _on_field(value, field, written) if field else _keyword(value, written)
     check(test)
     return test
 
 
-def _on_field(value: SigmaType, field: str, written: str, rename: Callable[[str], str]) -> Test:
+def _on_field(value: SigmaType, field: str, written: str) -> Test:
     if isinstance(value, SigmaFieldReference):
         op = _REFERENCE[value.starts_with, value.ends_with]
-        return Test(field, op, rename(value.field.strip()), written=written)
+        return Test(field, op, value.field, written=written)
     if isinstance(value, SigmaString):
         return _text(value, field, written)
     if isinstance(value, SigmaRegularExpression):

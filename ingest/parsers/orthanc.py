@@ -2,7 +2,7 @@
 
 The time has no year and no zone: it is the latest such time in the site's zone before the record was received.
 Sources: Orthanc Book, "Configuring the logs" (format) and "Troubleshooting DICOM communications" (``--verbose-dicom``);
-the wording of some lines could not be checked against a release. Of addresses only the route stays, identifiers go.
+of its lines the one of a refusal could not be checked. Of addresses only the route stays, identifiers go.
 """
 
 from __future__ import annotations

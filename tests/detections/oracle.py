@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import datetime
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -15,6 +16,7 @@ from sigma.conditions import (
     ConditionOR,
     ConditionValueExpression,
 )
+from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
 from sigma.types import (
     CompareOperators,
@@ -33,37 +35,46 @@ from sigma.types import (
     SpecialChars,
 )
 
-from detections.sigma.windows import event_field
+from detections.sigma.pipelines import FOLDER
+
+PIPELINE: ProcessingPipeline = sum(
+    (ProcessingPipeline.from_yaml(file.read_text("utf-8")) for file in sorted(FOLDER.glob("*.yml"))),
+    ProcessingPipeline(),
+)
+TRANSLATED: dict[int, tuple[SigmaRule, list[Any]]] = {}
+
+
+def conditions(rule: SigmaRule) -> list[Any]:
+    """Return the rule's trees on the fields of our events, as pySigma's own pipeline makes them."""
+    if id(rule) not in TRANSLATED:
+        own = deepcopy(rule)
+        PIPELINE.apply(own)
+        TRANSLATED[id(rule)] = rule, [condition.parsed for condition in own.detection.parsed_condition]
+    return TRANSLATED[id(rule)][1]
 
 
 def matches(rule: SigmaRule, doc: dict[str, Any]) -> bool:
     """Tell whether the document meets one of the rule's conditions."""
-    service = rule.logsource.service or "" if rule.logsource.product == "windows" else None
-    return any(holds(condition.parsed, doc, service) for condition in rule.detection.parsed_condition)
+    return any(holds(condition, doc) for condition in conditions(rule))
 
 
-def holds(node: Any, doc: dict[str, Any], service: str | None) -> bool:
+def holds(node: Any, doc: dict[str, Any]) -> bool:
     if isinstance(node, ConditionAND):
-        return all(holds(item, doc, service) for item in node.args)
+        return all(holds(item, doc) for item in node.args)
     if isinstance(node, ConditionOR):
-        return any(holds(item, doc, service) for item in node.args)
+        return any(holds(item, doc) for item in node.args)
     if isinstance(node, ConditionNOT):
-        return not holds(node.args[0], doc, service)
+        return not holds(node.args[0], doc)
     if isinstance(node, ConditionValueExpression):
         return any(keyword(node.value, value) for value in leaves(doc))
     assert isinstance(node, ConditionFieldEqualsValueExpression)
-    name = renamed(node.field.strip(), service)
-    found = lookup(doc, name)
+    found = lookup(doc, node.field.strip())
     if isinstance(node.value, SigmaExists):
         return (len(found) > 0) == node.value.exists
     values = leaves(found)
     if isinstance(node.value, SigmaNull):
         return values == [] or None in values
-    return any(meets(node.value, value, doc, service) for value in values)
-
-
-def renamed(name: str, service: str | None) -> str:
-    return name if service is None else event_field(name, service)
+    return any(meets(node.value, value, doc) for value in values)
 
 
 def lookup(doc: Any, name: str) -> list[Any]:
@@ -123,7 +134,7 @@ def keyword(wanted: Any, value: Any) -> bool:
         return like([star, *wanted.s, star], text(value), isinstance(wanted, SigmaCasedString))
     if isinstance(wanted, SigmaNumber):
         return str(wanted.number) in text(value)
-    return meets(wanted, value, {}, None)
+    return meets(wanted, value, {})
 
 
 def number(value: Any) -> Any:
@@ -137,11 +148,11 @@ def number(value: Any) -> Any:
         return None
 
 
-def meets(wanted: Any, value: Any, doc: dict[str, Any], service: str | None) -> bool:  # noqa: PLR0912 one case per type
+def meets(wanted: Any, value: Any, doc: dict[str, Any]) -> bool:  # noqa: PLR0912 one case per type
     if value is None:
         return False
     if isinstance(wanted, SigmaExpansion):
-        return any(meets(item, value, doc, service) for item in wanted.values)
+        return any(meets(item, value, doc) for item in wanted.values)
     if isinstance(wanted, SigmaString):
         return like(wanted.s, text(value), isinstance(wanted, SigmaCasedString))
     if isinstance(wanted, SigmaRegularExpression):
@@ -172,7 +183,7 @@ def meets(wanted: Any, value: Any, doc: dict[str, Any], service: str | None) -> 
         except ValueError:
             return False
     assert isinstance(wanted, SigmaFieldReference)
-    others = leaves(lookup(doc, renamed(wanted.field, service)))
+    others = leaves(lookup(doc, wanted.field))
     mine = text(value).lower()
     for other in (text(each).lower() for each in others if each is not None):
         if wanted.starts_with and wanted.ends_with:

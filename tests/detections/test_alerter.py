@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from detections import matches
 from detections.alerter import Alerter
 from detections.control.state import State
+from detections.correlation.correlator import Correlator
 from detections.fold import FOLDED, SAMPLES
 from detections.sigma import Ruleset
 from detections.sigma.ruleset import ZONE
@@ -94,7 +95,9 @@ def alerter(store: Store, producer: Sent | None = None, state: State | None = No
     names = {"hospital_a": {"name": {"en": "First Hospital", "zh": "第一医院"}}}
     tenants = Tenants(lambda: names)
     settings = AlerterSettings(console_url="https://soc.example")
-    return Alerter(store, producer or Sent(), tenants, settings, SimpleNamespace(state=state or State()), lambda: NOW)
+    live = SimpleNamespace(state=state or State())
+    correlator = Correlator(lambda *_: (), lateness_ms=0, limit=10, longest_ms=lambda: 0)
+    return Alerter(store, producer or Sent(), tenants, settings, live, correlator, lambda: NOW)
 
 
 def read_event(number: int, *, user: str = "st_1", minute: float = 0.0, more: Mapping[str, Any] | None = None) -> Event:

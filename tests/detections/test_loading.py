@@ -174,20 +174,6 @@ def test_each_document_of_a_file_is_a_rule_with_its_own_line(tmp_path: Path) -> 
     assert lines[ruleset.rejected[0].line - 1] == "level: urgent"
 
 
-def test_correlation_rules_are_rejected_as_not_evaluated(tmp_path: Path) -> None:
-    correlation = {
-        "title": "Many",
-        "correlation": {
-            "type": "event_count",
-            "rules": [RULE_ID],
-            "group-by": ["user"],
-            "timespan": "5m",
-            "condition": {"gte": 5},
-        },
-    }
-    assert rejection(tmp_path, correlation).reason == "correlation rules are not evaluated yet"
-
-
 def test_a_filter_that_can_not_be_evaluated_leaves_the_rule_in_force(tmp_path: Path) -> None:
     bad = {
         "title": "Bad",

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from detections.logsource import FIELDS, of_document
+from ingest.catalogue import events
+from ingest.parsers import PARSERS, parser
+from wardwatch.event import LogSource
 
 
 class _Watched(dict[str, Any]):
@@ -34,3 +37,10 @@ def test_it_is_told_by_the_fields_that_are_named_so(channel: str | None, event_i
     watched = _Watched({name: value for name, value in doc.items() if value is not None})
     of_document(watched)
     assert watched.read <= set(FIELDS)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_it_is_what_the_parser_says_or_nothing(name: str) -> None:
+    source = parser(name)
+    for each in events(source, source.sample()):
+        assert of_document(each.doc) in (each.logsource, LogSource()), each.doc["event.dataset"]

@@ -6,7 +6,7 @@ Two adapters pass the same contract tests (tests/wardwatch/bus/test_contract.py)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self
 from urllib.parse import urlsplit
@@ -84,11 +84,12 @@ class Consumer(Protocol):
         Raises BusUnavailable, also when the bus has gone meanwhile; the next ``poll`` after it is back goes on.
         """
 
-    def commit(self) -> None:
-        """Mark everything returned by ``poll`` so far as processed.
+    def commit(self, before: Mapping[Partition, int] = {}) -> None:
+        """Mark everything returned by ``poll`` so far as processed, of the partitions in ``before`` only up to there.
 
-        Raises BusUnavailable; when the group has meanwhile given a partition away its records are delivered again
-        elsewhere, which is not an error.
+        ``before`` has offsets of records that are not processed yet; a later commit may pass them. Raises
+        BusUnavailable; when the group has meanwhile given a partition away its records are delivered again elsewhere,
+        which is not an error.
         """
 
     def rewind(self) -> None:
@@ -136,6 +137,12 @@ class Bus(Protocol):
         self, topics: Sequence[str] = (), *, prefix: str = "", start: Literal["earliest", "latest"] = "earliest"
     ) -> Consumer:
         """Return a consumer of all partitions without a group: nothing is shared, ``commit`` does nothing."""
+
+    def history(self, partition: Partition, since_ms: int, before: int) -> Iterator[Record]:
+        """Yield the records that a partition still has from a moment (Unix time) up to, not including, an offset.
+
+        Raises BusUnavailable.
+        """
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return for each partition the offset that the next record will have."""

@@ -62,7 +62,7 @@ def test_the_span_is_read_in_the_zone_of_the_hospital(lab: Laboratory) -> None:
 
 def test_only_events_of_the_rules_log_sources_are_read(lab: Laboratory) -> None:
     sysmon = {"event.dataset": "windows.sysmon", "winlog.channel": "Microsoft-Windows-Sysmon/Operational"}
-    windows = [{**sysmon, "winlog.event_id": number, "winlog.event_data.Image": "C:\\a.exe"} for number in (1, 3, 1)]
+    windows = [{**sysmon, "winlog.event_id": number, "process.executable": "C:\\a.exe"} for number in (1, 3, 1)]
     lab.archive([*logins("root"), *windows, {"event.dataset": "hl7.v2", "user.name": "root"}])
     lab.rule(ROOT)
     source = {"product": "windows", "category": "process_creation"}

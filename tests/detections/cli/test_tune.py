@@ -86,11 +86,19 @@ def test_where_nothing_tells_them_apart_it_says_so_and_writes_nothing(
 
 
 @pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
-def test_without_true_positives_it_warns(lab: Laboratory) -> None:
+def test_without_true_positives_nothing_is_proposed_unless_one_insists(lab: Laboratory) -> None:
     closed(lab, (FALSE, {"source.ip": "a"}), (FALSE, {"source.ip": "a"}))
-    result = tune(lab)
-    assert result.exit_code == 0
-    assert "nothing proves" in result.stdout
+    refused, insisted = tune(lab), tune(lab, "--unproven")
+    assert (refused.exit_code, insisted.exit_code) == (1, 0)
+    assert "nothing can prove" in refused.stderr
+    assert "nothing proves" in insisted.stdout
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+def test_who_and_where_go_before_what_says_as_much(lab: Laboratory) -> None:
+    noise = {"sshd.method": "password", "agent.type": "x", "source.ip": "a", "zzz": "y"}
+    closed(lab, (FALSE, noise), (FALSE, noise), (TRUE, {}))
+    assert "source.ip" in tune(lab).stdout
 
 
 @pytest.mark.parametrize("lab", ["sqlite"], indirect=True)

@@ -315,3 +315,29 @@ def _assert_ordered(lines: list[str]) -> None:
         assert number > last.get(key, -1) or line in seen, line
         seen.add(line)
         last[key] = number
+
+
+def test_a_commit_stops_before_what_is_not_processed_yet(bus: Bus, name: str, collect: Collect) -> None:
+    bus.ensure_topics([Topic(name, partitions=1)])
+    _fill(bus, name, _numbers(10))
+    with bus.consumer(name, topics=[name]) as consumer:
+        assert len(collect(consumer, 10)) == 10
+        consumer.commit({(name, 0): 4})
+        assert bus.lag(name, topics=[name]) == {(name, 0): 6}
+        consumer.rewind()
+        assert _values(collect(consumer, 6)) == _numbers(10)[4:]
+        consumer.commit({(name, 0): 7})
+        consumer.commit()
+        assert bus.lag(name, topics=[name]) == {(name, 0): 0}
+
+
+def test_history_reads_what_lies_before_an_offset_since_a_moment(bus: Bus, name: str, collect: Collect) -> None:
+    bus.ensure_topics([Topic(name, partitions=2)])
+    _fill(bus, name, _numbers(20), keys=1)
+    with bus.reader([name]) as reader:
+        records = collect(reader, 20)
+    partition = (name, records[0].partition)
+    assert [each.offset for each in bus.history(partition, 0, 15)] == list(range(15))
+    later = records[-1].timestamp_ms + 1
+    assert list(bus.history(partition, later, 15)) == []
+    assert list(bus.history(partition, 0, 0)) == []

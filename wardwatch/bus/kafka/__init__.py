@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import TopicAlreadyExistsError
 
-from wardwatch.bus import Partition
+from wardwatch.bus import Partition, Record
 from wardwatch.bus.kafka.client import CLIENT, connected, translated
+from wardwatch.bus.kafka.connection import records
 from wardwatch.bus.kafka.consumer import KafkaGroupConsumer
 from wardwatch.bus.kafka.producer import KafkaRecordProducer
 from wardwatch.bus.kafka.reader import KafkaReader
-from wardwatch.errors import SettingsError
+from wardwatch.errors import BusUnavailable, SettingsError
 from wardwatch.topics import Topic
 
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}")
@@ -81,6 +82,21 @@ class KafkaBus:
     ) -> KafkaReader:
         """Return a consumer without a group; "latest" is the end at the first ``poll``."""
         return KafkaReader(self._servers, lambda: self._partitions(topics, prefix), start)
+
+    def history(self, partition: Partition, since_ms: int, before: int) -> Iterator[Record]:
+        """Yield the records from a moment up to an offset, as the brokers keep them."""
+        each = TopicPartition(*partition)
+        with self._client() as client:
+            client.assign([each])
+            found = client.offsets_for_times({each: since_ms}, timeout_ms=CLIENT["request_timeout_ms"])[each]
+            if found is None or found.offset >= before:
+                return
+            client.seek(each, found.offset)
+            while client.position(each, timeout_ms=CLIENT["request_timeout_ms"]) < before:
+                read = records(client.poll(timeout_ms=CLIENT["request_timeout_ms"]))
+                if not read:
+                    raise BusUnavailable(f"{partition[0]}/{partition[1]} is not read", step="bus")
+                yield from (record for record in read if record.offset < before)
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return for each partition the offset that the next record will have."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 from kafka import TopicPartition
@@ -60,19 +60,21 @@ class KafkaGroupConsumer(Connection):
                 raise
         return records(batches)
 
-    def commit(self) -> None:
+    def commit(self, before: Mapping[Partition, int] = {}) -> None:
         """Commit the positions; a rebalance in between means that others get the records again."""
-        if not self._moved:
+        reached = {each: min(at, before.get((each.topic, each.partition), at)) for each, at in self._moved.items()}
+        if not reached:
             return
-        offsets = {each: OffsetAndMetadata(at, "", -1) for each, at in self._moved.items()}
+        offsets = {each: OffsetAndMetadata(at, "", -1) for each, at in reached.items()}
         with translated(self._servers):
             try:
                 self._client.commit(offsets, timeout_ms=CLIENT["request_timeout_ms"])
             except _LOST as error:
                 log.warning("partitions_lost", group=self._group, reason=type(error).__name__)
                 self.rewind()
+                return
         self._losses.commit()
-        self._moved.clear()
+        self._moved = {each: at for each, at in self._moved.items() if at != reached[each]}
 
     def rewind(self) -> None:
         """Seek every partition to what the group has committed."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from kafka import TopicPartition
 
-from wardwatch.bus import Record
+from wardwatch.bus import Partition, Record
 from wardwatch.bus.kafka.client import CLIENT, translated
 from wardwatch.bus.kafka.connection import Connection, records
 
@@ -44,7 +44,7 @@ class KafkaReader(Connection):
         self._positions |= {each: messages[-1].offset + 1 for each, messages in batches.items()}
         return records(batches)
 
-    def commit(self) -> None:
+    def commit(self, before: Mapping[Partition, int] = {}) -> None:
         """Do nothing: a reader has no group."""
 
     def rewind(self) -> None:

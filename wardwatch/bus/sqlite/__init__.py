@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from wardwatch.bus import Partition
+from wardwatch.bus import Partition, Record
 from wardwatch.bus.sqlite.consumer import SqliteConsumer
 from wardwatch.bus.sqlite.file import BusFile, Subscription, first_offset, lanes, transaction
 from wardwatch.bus.sqlite.producer import SqliteProducer
-from wardwatch.bus.sqlite.reader import SqliteReader
+from wardwatch.bus.sqlite.reader import SqliteReader, rows
 from wardwatch.errors import SettingsError
 from wardwatch.topics import Topic
+
+_PART = 1000
+_PART_BYTES = 16 * 2**20
 
 
 class SqliteBus:
@@ -57,6 +60,19 @@ class SqliteBus:
     ) -> SqliteReader:
         """Return a consumer without a group; "latest" is the end at the first ``poll``."""
         return SqliteReader(self._file, Subscription(tuple(topics), prefix), start)
+
+    def history(self, partition: Partition, since_ms: int, before: int) -> Iterator[Record]:
+        """Yield the records from a moment up to an offset, in parts."""
+        topic, number = partition
+        with self._file.opened() as connection:
+            lane = next(each for each in lanes(connection, Subscription((topic,))) if each.partition == number)
+            position = first_offset(connection, lane)
+            while position < before:
+                found = rows(connection, lane, position, min(_PART, before - position), _PART_BYTES)
+                if not found:
+                    return
+                yield from (record for record in found if record.timestamp_ms >= since_ms)
+                position = found[-1].offset + 1
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return for each partition the offset that the next record will have."""

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import uuid4
 
 import structlog
@@ -55,9 +55,10 @@ class SqliteConsumer(SqliteReader):
             self._heart.start()
         return super().poll(max_records=max_records, timeout_s=timeout_s)
 
-    def commit(self) -> None:
+    def commit(self, before: Mapping[Partition, int] = {}) -> None:
         """Store the positions of the partitions still held."""
-        moved = {lane: at for lane, at in self._positions.items() if at != self._committed.get(lane)}
+        reached = {lane: min(at, before.get((lane.topic, lane.partition), at)) for lane, at in self._positions.items()}
+        moved = {lane: at for lane, at in reached.items() if at != self._committed.get(lane)}
         if not moved:
             return
         lost = []

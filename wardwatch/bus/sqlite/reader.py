@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Mapping
 from typing import Literal, Self
 
 import orjson
@@ -52,7 +53,7 @@ class SqliteReader:
                     return []
                 time.sleep(min(_IDLE_S, left_s))
 
-    def commit(self) -> None:
+    def commit(self, before: Mapping[Partition, int] = {}) -> None:
         """Do nothing: a reader has no group."""
 
     def rewind(self) -> None:
@@ -93,7 +94,7 @@ class SqliteReader:
         advanced: dict[Lane, int] = {}
         left_bytes = _POLL_BYTES
         for lane in self._in_turn():
-            found = _rows(connection, lane, self._positions[lane], max_records - len(records), left_bytes)
+            found = rows(connection, lane, self._positions[lane], max_records - len(records), left_bytes)
             if found:
                 records += found
                 advanced[lane] = found[-1].offset + 1
@@ -111,7 +112,7 @@ class SqliteReader:
         return order[cut:] + order[:cut]
 
 
-def _rows(connection: sqlite3.Connection, lane: Lane, position: int, limit: int, limit_bytes: int) -> list[Record]:
+def rows(connection: sqlite3.Connection, lane: Lane, position: int, limit: int, limit_bytes: int) -> list[Record]:
     """Return the lane's next records, one at least, and no more once they have ``limit_bytes``."""
     rows = connection.execute(
         "SELECT id, timestamp_ms, key, headers, value FROM records WHERE id>=? AND id<? ORDER BY id LIMIT ?",
