@@ -47,7 +47,7 @@ class Measure(Protocol):
 
 
 def number(text: str) -> Number | None:
-    """Return the exact number in a text; None for text, NaN, infinities and more than some hundred digits."""
+    """Return the number that a text's digits say; None for text, NaN, infinities and more than some hundred digits."""
     if len(text) > _DIGITS:
         return None
     try:
@@ -58,7 +58,9 @@ def number(text: str) -> Number | None:
         found = float(text)
     except ValueError:
         return None
-    return Fraction(found) if math.isfinite(found) else None
+    if not math.isfinite(found):
+        return None
+    return Fraction(text) if found else 0  # by its digits: ten times 0.1 is 1; a tiny one would take gigabytes
 
 
 class _Count:
