@@ -100,6 +100,20 @@ def test_invented_rules_are_answered_as_the_oracle_answers(
             assert bool(ruleset.match(found)) is oracle.matches(rule.sigma, found.doc), doc
 
 
+SHORT = st.text("aB*?", min_size=1, max_size=3)
+
+
+@settings(max_examples=200)
+@given(modifier=TEXT_MODIFIERS, value=SHORT, texts=st.lists(st.text("aAbB", max_size=4), min_size=8, max_size=8))
+def test_short_texts_that_meet_often_are_answered_as_the_oracle_answers(
+    modifier: str, value: str, texts: list[str]
+) -> None:
+    text = yaml.safe_dump(rule_document({f"f{modifier}": value}))
+    ruleset = Ruleset.of([RuleText(Path("short.yml"), text)])
+    for found in (event({"f": each}) for each in texts):
+        assert bool(ruleset.match(found)) is oracle.matches(ruleset.rules[0].sigma, found.doc), found.doc["f"]
+
+
 @settings(max_examples=300)
 @given(a=SELECTIONS, b=SELECTIONS, condition=CONDITIONS, docs=st.lists(DOCUMENTS, min_size=1, max_size=5))
 def test_a_record_decoded_as_far_as_rules_read_it_is_answered_as_the_whole_one(
