@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from wardwatch.errors import DecodeError
-from wardwatch.event import MAX_BYTES, Document, decode
+from wardwatch.event import MAX_BYTES, Document, check, decode
 
 MOST = 48  # fields; each key of a record is compared with every one, so that beyond it decoding everything is faster
 
@@ -21,14 +21,16 @@ def partial_decoder(fields: frozenset[str]) -> Callable[[bytes], Document]:
     if len(fields) > MOST:
         return lambda raw: {name: value for name, value in decode(raw).items() if name in fields}
     wanted: Any = TypedDict("Wanted", dict.fromkeys(sorted(fields), Any), total=False)  # type: ignore[misc]
-    take: Callable[[bytes], Document] = msgspec.json.Decoder(wanted).decode  # type: ignore[assignment]
+    take: Any = msgspec.json.Decoder(wanted).decode
 
     def partial(raw: bytes) -> Document:
         if len(raw) > MAX_BYTES:
             raise DecodeError(f"{len(raw)} bytes, at most {MAX_BYTES} are read", step="decode")
         try:
-            return take(raw)
+            doc: Document = take(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DecodeError(f"not JSON: {error}", step="decode") from None
+        check(doc)
+        return doc
 
     return partial

@@ -24,6 +24,7 @@ from detections.sigma.program import Program
 from detections.sigma.rule import Match, Rule, RuleText
 from detections.sigma.view import View
 from detections.sigma.vocabulary import SHIPPED, Vocabulary
+from enrich.context import READS
 from wardwatch.errors import RuleError
 from wardwatch.event import Event, LogSource
 
@@ -31,6 +32,10 @@ PACK = Path(__file__).parent.parent / "rules"
 """The rules that ship with wardwatch."""
 
 ZONE = ZoneInfo("Asia/Shanghai")
+
+
+_ALSO = READS | {"event.id"}
+"""What a document decoded in part holds beside the fields of rules: what makes it an event that can be enriched."""
 
 
 @dataclass
@@ -74,7 +79,7 @@ class Ruleset:
         """Return the compiled rules that concern a log source; compiled when first asked for."""
         found = self._programs.get(source)
         if found is None:
-            found = self._programs[source] = Program(list(self.candidates(source)), self._memory)
+            found = self._programs[source] = Program(list(self.candidates(source)), self._memory, _ALSO)
         return found
 
     def candidates(self, source: LogSource) -> Iterator[Rule]:
