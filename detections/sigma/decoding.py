@@ -21,14 +21,15 @@ def partial_decoder(fields: frozenset[str]) -> Callable[[bytes], Document]:
     if len(fields) > MOST:
         return lambda raw: {name: value for name, value in decode(raw).items() if name in fields}
     wanted: Any = TypedDict("Wanted", dict.fromkeys(sorted(fields), Any), total=False)  # type: ignore[misc]
-    take: Callable[[bytes], Document] = msgspec.json.Decoder(wanted).decode  # type: ignore[assignment]
+    take: Any = msgspec.json.Decoder(wanted).decode
 
     def partial(raw: bytes) -> Document:
         if len(raw) > MAX_BYTES:
             raise DecodeError(f"{len(raw)} bytes, at most {MAX_BYTES} are read", step="decode")
         try:
-            return take(raw)
+            doc: Document = take(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DecodeError(f"not JSON: {error}", step="decode") from None
+        return doc
 
     return partial
