@@ -14,7 +14,9 @@ from bench.figures import Figure
 
 NAMES = tuple(
     sorted(
-        path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in ("__init__", "__main__", "figures")
+        path.stem
+        for path in Path(__file__).parent.glob("*.py")
+        if path.stem not in ("__init__", "__main__", "figures", "rules")
     )
 )
 

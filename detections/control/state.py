@@ -10,6 +10,7 @@ from typing import TypeVar
 from detections.control import layers
 from detections.control.rows import MODELS, MuteRow, Row, SuppressionRow, parse, place
 from detections.sigma import Rejected, Rule, Ruleset
+from detections.sigma.cache import RuleCache
 from detections.sigma.rule import RuleText
 from detections.sigma.vocabulary import SHIPPED, Vocabulary
 from wardwatch.errors import RuleError
@@ -37,14 +38,18 @@ class State:
     ruleset: Ruleset = field(default_factory=Ruleset)
     spoken_for: frozenset[tuple[str, str]] = frozenset()
     vocabulary: Vocabulary = SHIPPED
+    cache: RuleCache = field(default_factory=RuleCache, compare=False)
 
     @classmethod
-    def of(cls, read: Iterable[RuleText | Rejected], vocabulary: Vocabulary = SHIPPED) -> State:
-        """Return the state of files alone, before any row."""
+    def of(
+        cls, read: Iterable[RuleText | Rejected], vocabulary: Vocabulary = SHIPPED, cache: RuleCache | None = None
+    ) -> State:
+        """Return the state of files alone, before any row; ``cache`` keeps their compiled rules between starts."""
+        cache = cache or RuleCache()
         read = list(read)
         files = tuple(each for each in read if isinstance(each, RuleText))
         unread = tuple(each for each in read if isinstance(each, Rejected))
-        return cls(files, unread, ruleset=Ruleset.of(files, vocabulary), vocabulary=vocabulary)
+        return cls(files, unread, ruleset=Ruleset.of(files, vocabulary, cache), vocabulary=vocabulary, cache=cache)
 
     @property
     def rejected(self) -> list[Rejected]:
@@ -114,7 +119,8 @@ def _with(state: State, changes: Changes) -> State:
     rows = {row: value for row, value in merged.items() if value is not None}
     if all(row[0] in _LOOKED_UP for row in changes):
         return replace(state, rows=rows)
-    ruleset = Ruleset.of(layers.texts(state.files, rows), layers.vocabulary(rows, state.vocabulary))
+    texts, vocabulary = layers.texts(state.files, rows), layers.vocabulary(rows, state.vocabulary)
+    ruleset = Ruleset.of(texts, vocabulary, state.cache, previous=state.ruleset)
     return replace(state, rows=rows, ruleset=ruleset, spoken_for=layers.spoken_for(rows))
 
 

@@ -14,32 +14,32 @@ Op = TextOp | NumberOp | FieldOp | Literal["re", "cidr", "exists", "null"]
 Part = Literal["", "minute", "hour", "day", "week", "month", "year"]
 
 
-class And(msgspec.Struct, frozen=True, tag="and", array_like=True):
+class And(msgspec.Struct, frozen=True, tag="and", array_like=True, gc=False):
     """All items hold."""
 
     items: tuple[Expression, ...]
 
 
-class Or(msgspec.Struct, frozen=True, tag="or", array_like=True):
+class Or(msgspec.Struct, frozen=True, tag="or", array_like=True, gc=False):
     """One item holds."""
 
     items: tuple[Expression, ...]
 
 
-class Not(msgspec.Struct, frozen=True, tag="not", array_like=True):
+class Not(msgspec.Struct, frozen=True, tag="not", array_like=True, gc=False):
     """The item does not hold; a test on a field that is missing does not."""
 
     item: Expression
 
 
-class Named(msgspec.Struct, frozen=True, tag="named", array_like=True):
+class Named(msgspec.Struct, frozen=True, tag="named", array_like=True, gc=False):
     """What a rule calls by a name: one of its selections, or a filter on it."""
 
     name: str
     item: Expression
 
 
-class Test(msgspec.Struct, frozen=True, tag="test", array_like=True):
+class Test(msgspec.Struct, frozen=True, tag="test", array_like=True, gc=False):
     r"""One value of a rule against the values of a field of the event; any value that meets it is enough.
 
     ``field`` is the event's name, "" stands for every value of the event. ``value`` is a text that ``op`` reads: a

@@ -161,6 +161,12 @@ def concerns(sigma_filter: SigmaFilter, rule: SigmaRule) -> bool:
     return isinstance(named, str) or any(each.reference in (str(rule.id), rule.name) for each in named)
 
 
+def is_filtered(rule: Rule, sigma_filter: SigmaFilter) -> bool:
+    """Tell whether the filter is in force on a loaded rule."""
+    items = rule.condition.items if isinstance(rule.condition, And) else ()
+    return any(isinstance(item, Named) and item.name == f"filter {sigma_filter.title}" for item in items)
+
+
 def _version(sigma: SigmaRuleBase, sources: Sequence[Parsed]) -> str:
     digest = blake2b("\0".join(each.document.whole for each in sources).encode(), digest_size=4).hexdigest()
     day = sigma.modified or sigma.date

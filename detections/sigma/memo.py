@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable
+from threading import Lock
 from typing import Any, Generic, TypeVar
-from weakref import WeakSet
+from weakref import ref
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -25,18 +26,23 @@ class Memory:
     def __init__(self, limit: int = MEMO_BYTES) -> None:
         self._half = limit // 2
         self._used = 0
-        self._memos: WeakSet[Memo[Any, Any]] = WeakSet()
+        self._lock = Lock()  # a new ruleset joins from another thread
+        self._memos: list[ref[Memo[Any, Any]]] = []
 
     def join(self, memo: Memo[Any, Any]) -> None:
         """Let a memo use the memory."""
-        self._memos.add(memo)
+        with self._lock:
+            self._memos.append(ref(memo))
 
     def take(self, size: int) -> None:
         """Count what a memo is about to keep; starts a new generation of all memos when half the limit is used."""
         self._used += size
         if self._used > self._half:
             self._used = size
-            for memo in self._memos:
+            with self._lock:
+                self._memos = [each for each in self._memos if each() is not None]
+                memos = [memo for each in self._memos if (memo := each()) is not None]
+            for memo in memos:
                 memo.age()
 
 

@@ -47,9 +47,13 @@ class Pipelines:
     def __init__(self, pipelines: Iterable[ProcessingPipeline] = ()) -> None:
         ordered = sorted(pipelines, key=lambda pipeline: pipeline.priority)
         self.whole: ProcessingPipeline = sum(ordered, ProcessingPipeline())
+        self._described = f"Pipelines({self.whole!r})"  # before it is applied, which it keeps a record of
         self._others = [item for item in self.whole.items if not _only_renames(item)]
         self.names = cache(self._names)
         self.only_rename = cache(self._only_rename)
+
+    def __repr__(self) -> str:
+        return self._described
 
     def _only_rename(self, source: LogSource) -> bool:
         rule = _probe("any", source)

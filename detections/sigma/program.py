@@ -51,7 +51,8 @@ class Program:
         self.memos = self._compile(memory)
         self._keywords = self.memos.get("")
         self._prefilter = Prefilter(test for test in self.numbers if not test.field)
-        self._read: dict[str, FieldMemo | None] = {parent: None for name in self.memos for parent in _parents(name)}
+        self._nests = frozenset(parent for name in self.memos for parent in _parents(name))
+        self._read: dict[str, FieldMemo | None] = dict.fromkeys(self._nests)
         self._read |= {name: memo for name, memo in self.memos.items() if name}
         self._partial = partial_decoder(frozenset(self._read) | self._named() | also)
         self._witnessed, self._always = self._witnesses()
@@ -124,13 +125,13 @@ class Program:
         read = self._read
         for field in read.keys() & doc.keys():
             memo, value = read[field], doc[field]
-            if memo is None:  # a nested document: its fields are found by their path
-                return self._resolved(View(doc, zone))
             kind = value.__class__
             if kind is str or kind is int:
-                if numbers := memo[value]:
+                if memo is not None and (numbers := memo[value]):
                     met.append(numbers)
-            else:
+            elif field in self._nests:  # its value may hold other fields, which are found by their path
+                return self._resolved(View(doc, zone))
+            elif memo is not None:
                 met.extend(_each(memo, View(doc, zone).cells(field) or ()))
         return met
 

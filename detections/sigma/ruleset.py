@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from itertools import product
+from operator import is_
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ from sigma.rule import SigmaRule
 from detections.correlation.loading import Connected, Draft
 from detections.logsource import BROADER
 from detections.sigma import loading
+from detections.sigma.cache import RuleCache, Unit, digest
 from detections.sigma.condition import from_detections
 from detections.sigma.loading import REFUSED, Parsed, Rejected
 from detections.sigma.memo import Memory
@@ -32,7 +34,9 @@ PACK = Path(__file__).parent.parent / "rules"
 """The rules that ship with wardwatch."""
 
 ZONE = ZoneInfo("Asia/Shanghai")
-
+MOST_PROGRAMS = 512
+SourceKey = tuple[str, str, str]
+"""Product, category and service of a log source."""
 
 _ALSO = READS | {"event.id"}
 """What a document decoded in part holds beside the fields of rules: what makes it an event that can be enriched."""
@@ -45,26 +49,38 @@ class Ruleset:
     rules: list[Rule] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     correlated: Connected = field(default_factory=lambda: Connected([], [], lambda _, name: (name,)))
-    _by_source: dict[tuple[str, str, str], list[Rule]] = field(default_factory=lambda: defaultdict(list), repr=False)
-    _programs: dict[LogSource, Program] = field(default_factory=dict, repr=False)
+    _by_source: dict[SourceKey, list[Rule]] = field(default_factory=lambda: defaultdict(list), repr=False)
+    _by_id: dict[tuple[str, str], Rule] = field(default_factory=dict, repr=False)
+    _names: tuple[set[str], set[str], set[str]] = field(
+        default_factory=lambda: (set(), set(BROADER), set()), repr=False
+    )
+    _programs: dict[SourceKey, Program] = field(default_factory=dict, repr=False)
     _memory: Memory = field(default_factory=Memory, repr=False)
 
     @classmethod
-    def load(cls, paths: Iterable[Path], vocabulary: Vocabulary = SHIPPED) -> Ruleset:
+    def load(cls, paths: Iterable[Path], vocabulary: Vocabulary = SHIPPED, cache: RuleCache | None = None) -> Ruleset:
         """Load the rules in files and folders (``*.yml``, without ``*.test.yml``), in order of their names."""
         read = [loading.read(file) for path in paths for file in loading.files(path)]
-        ruleset = cls.of((each for each in read if isinstance(each, RuleText)), vocabulary)
+        ruleset = cls.of((each for each in read if isinstance(each, RuleText)), vocabulary, cache)
         ruleset.rejected[:0] = [each for each in read if isinstance(each, Rejected)]
         return ruleset
 
     @classmethod
-    def of(cls, texts: Iterable[RuleText], vocabulary: Vocabulary = SHIPPED) -> Ruleset:
-        """Load the rules in texts of files or of rows of the table ``rules``."""
+    def of(
+        cls,
+        texts: Iterable[RuleText],
+        vocabulary: Vocabulary = SHIPPED,
+        cache: RuleCache | None = None,
+        previous: Ruleset | None = None,
+    ) -> Ruleset:
+        """Load the rules in texts of files or of rows of the table ``rules``.
+
+        What ``cache`` knows is not compiled again; programs of ``previous`` that hold the same rules are taken over.
+        """
         ruleset = cls()
-        parsed: list[Parsed] = []
-        for item in (item for text in texts for item in loading.parse(text)):
-            (parsed if isinstance(item, Parsed) else ruleset.rejected).append(item)  # type: ignore[arg-type]
-        ruleset._take(parsed, vocabulary)
+        ruleset._take(list(texts), vocabulary, cache or RuleCache())
+        if previous is not None:
+            ruleset._take_over(previous)
         return ruleset
 
     def match(self, event: Event, zone: tzinfo = ZONE) -> list[Match]:
@@ -77,45 +93,61 @@ class Ruleset:
 
     def program(self, source: LogSource) -> Program:
         """Return the compiled rules that concern a log source; compiled when first asked for."""
-        found = self._programs.get(source)
-        if found is None:
-            found = self._programs[source] = Program(list(self.candidates(source)), self._memory, _ALSO)
-        return found
+        key = source.product, source.category, source.service  # hashed at a fifth of the cost of the dataclass
+        return self._programs.get(key) or self._program(key)
+
+    def _program(self, key: SourceKey) -> Program:
+        """Return the program of a log source, of whose names those that no rule has are as good as none."""
+        product, category, service = (name if name in own else "" for name, own in zip(key, self._names, strict=True))
+        known = product, category, service
+        if known not in self._programs:
+            # names are what a record claims: neither new ones nor ever new combinations may fill the memory
+            if len(self._programs) >= MOST_PROGRAMS:
+                del self._programs[next(iter(self._programs))]
+            self._programs[known] = self._compile(self.candidates(LogSource(*known)))
+        return self._programs[known]
+
+    def _compile(self, rules: Iterable[Rule]) -> Program:
+        return Program(list(rules), self._memory, _ALSO)
 
     def candidates(self, source: LogSource) -> Iterator[Rule]:
         """Yield the rules that concern a log source (``Rule.concerns``), by their index."""
-        categories = {source.category, BROADER.get(source.category, ""), ""}
-        for key in product({source.product, ""}, categories, {source.service, ""}):
+        products, services = dict.fromkeys((source.product, "")), dict.fromkeys((source.service, ""))
+        categories = dict.fromkeys((source.category, BROADER.get(source.category, ""), ""))
+        for key in product(products, categories, services):
             yield from self._by_source.get(key, ())
 
-    def _take(self, parsed: Sequence[Parsed], vocabulary: Vocabulary) -> None:
-        filters = list(self._sound_filters(parsed, vocabulary))
-        loaded: dict[tuple[str, str], Rule] = {}
-        sound: list[SigmaRule] = []
-        drafts: list[tuple[Parsed, Draft]] = []
-        for item in parsed:
-            if isinstance(item.sigma, SigmaFilter):
+    def _take_over(self, previous: Ruleset) -> None:
+        """Have the programs that ``previous`` has, compiled before the first event needs them."""
+        self._memory = previous._memory
+        for key, before in list(previous._programs.items()):
+            rules = tuple(self.candidates(LogSource(*key)))
+            same = len(rules) == len(before.rules) and all(map(is_, rules, before.rules))
+            self._programs[key] = before if same else self._compile(rules)
+
+    def _take(self, texts: Sequence[RuleText], vocabulary: Vocabulary, cache: RuleCache) -> None:
+        known = [cache.get(text) for text in texts]
+        read = [[] if unit else list(loading.parse(text)) for unit, text in zip(known, texts, strict=True)]
+        filters = list(self._sound_filters([item for items in read for item in items], vocabulary))
+        context = digest([repr(vocabulary), *(item.document.whole for item, _ in filters)])
+        for text, unit, items in zip(texts, known, read, strict=True):
+            if unit is not None and unit.context == context:
+                self._add(unit)
                 continue
-            try:
-                if isinstance(item.sigma, SigmaCorrelationRule):
-                    drafts.append((item, loading.draft_correlation(item, item.sigma)))
-                    continue
-                rule = loading.compile_rule(item, item.sigma, filters, vocabulary)
-                if first := loaded.get((rule.tenant, rule.id)):
-                    raise RuleError(f"the id '{rule.id}' is that of {first.file}:{first.line}")
-            except REFUSED as error:
-                self.rejected.append(loading.rejected(item.text.file, item.document, error))
-            else:
-                loaded[rule.tenant, rule.id] = rule
-                sound.append(item.sigma)
-                self._by_source[rule.logsource.product, rule.logsource.category, rule.logsource.service].append(rule)
-        self.rules = list(loaded.values())
-        self._connect(drafts, vocabulary)
+            found = list(self._compiled(items or loading.parse(text), filters, vocabulary))
+            rules = tuple(each for each in found if isinstance(each, Rule))
+            new = Unit(context, rules, tuple(each for each in found if isinstance(each, Rejected)))
+            if all(isinstance(item, Parsed) and isinstance(item.sigma, SigmaRule) for item in items):
+                cache.put(text, new)
+            self._add(new)
+        cache.settle()
+        self._connect([item for items in read for item in items], vocabulary)
         for item, sigma in filters:
-            if not any(loading.concerns(sigma, rule) for rule in sound):
+            if not any(loading.is_filtered(rule, sigma) for rule in self.rules):
                 self.rejected.append(Rejected(item.text.file, item.document.line, "the filter concerns no loaded rule"))
 
-    def _connect(self, drafts: Sequence[tuple[Parsed, Draft]], vocabulary: Vocabulary) -> None:
+    def _connect(self, parsed: Iterable[Parsed | Rejected], vocabulary: Vocabulary) -> None:
+        drafts = list(self._drafts(parsed))
         names = vocabulary.pipelines.names
         found = Connected([each for _, each in drafts], self.rules, lambda rule, name: names(rule.logsource, name))
         self.correlated = found
@@ -124,9 +156,45 @@ class Ruleset:
             item = places[id(each)]
             self.rejected.append(loading.rejected(item.text.file, item.document, RuleError(reason)))
 
-    def _sound_filters(self, parsed: Sequence[Parsed], vocabulary: Vocabulary) -> Iterator[tuple[Parsed, SigmaFilter]]:
+    def _drafts(self, parsed: Iterable[Parsed | Rejected]) -> Iterator[tuple[Parsed, Draft]]:
         for item in parsed:
-            if isinstance(item.sigma, SigmaFilter):
+            if isinstance(item, Parsed) and isinstance(item.sigma, SigmaCorrelationRule):
+                try:
+                    yield item, loading.draft_correlation(item, item.sigma)
+                except REFUSED as error:
+                    self.rejected.append(loading.rejected(item.text.file, item.document, error))
+
+    def _compiled(
+        self, items: Iterable[Parsed | Rejected], filters: Sequence[tuple[Parsed, SigmaFilter]], vocabulary: Vocabulary
+    ) -> Iterator[Rule | Rejected]:
+        for item in items:
+            if isinstance(item, Rejected):
+                yield item
+            elif isinstance(item.sigma, SigmaRule):
+                try:
+                    yield loading.compile_rule(item, item.sigma, filters, vocabulary)
+                except REFUSED as error:
+                    yield loading.rejected(item.text.file, item.document, error)
+
+    def _add(self, unit: Unit) -> None:
+        self.rejected += unit.rejected
+        for rule in unit.rules:
+            if first := self._by_id.get((rule.tenant, rule.id)):
+                reason = f"the id '{rule.id}' is that of {first.file}:{first.line}"
+                self.rejected.append(Rejected(rule.file, rule.line, reason))
+                continue
+            self._by_id[rule.tenant, rule.id] = rule
+            self.rules.append(rule)
+            key = rule.logsource.product, rule.logsource.category, rule.logsource.service
+            self._by_source[key].append(rule)
+            for names, name in zip(self._names, key, strict=True):
+                names.add(name)
+
+    def _sound_filters(
+        self, parsed: Iterable[Parsed | Rejected], vocabulary: Vocabulary
+    ) -> Iterator[tuple[Parsed, SigmaFilter]]:
+        for item in parsed:
+            if isinstance(item, Parsed) and isinstance(item.sigma, SigmaFilter):
                 try:
                     vocabulary.settle(item.sigma.filter, item.document.whole)
                     from_detections(item.sigma.filter, lambda name: (name,))

@@ -18,12 +18,13 @@ from detections.control.state import State
 from detections.matcher import Matcher
 from detections.matches import FIELDS_BYTES, MatchRecord
 from detections.sigma import Ruleset
+from detections.sigma.ruleset import MOST_PROGRAMS
 from detections.tenants import Tenants
 from tests.detections.rules_under_test import event, load, rule_document
 from tests.detections.test_alerter import Sent
 from wardwatch.bus import Record
 from wardwatch.errors import SettingsError
-from wardwatch.event import Event
+from wardwatch.event import Event, LogSource
 from wardwatch.settings import MatcherSettings
 from wardwatch.worker import Rejects
 
@@ -125,6 +126,13 @@ def test_an_event_decoded_in_part_meets_the_rules_that_the_whole_event_meets(tmp
     found = [matches.decode(value or b"") for _, value, _ in sent.records]
     assert expected
     assert [(each.rule.id, each.matched) for each in found] == expected
+
+
+def test_log_sources_that_records_make_up_share_one_program(ruleset: Ruleset) -> None:
+    programs = {id(ruleset.program(LogSource(f"p{n}", f"c{n}", f"s{n}"))) for n in range(2 * MOST_PROGRAMS)}
+    assert len(programs) == 1
+    assert ruleset.program(LogSource("test", "made up", "made up")) is ruleset.program(LogSource("test"))
+    assert ruleset.program(LogSource("test")) is not ruleset.program(LogSource("made up"))
 
 
 @pytest.mark.parametrize(

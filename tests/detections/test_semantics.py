@@ -314,6 +314,12 @@ def test_the_literal_key_comes_before_the_path(matches: Matches) -> None:
     assert matches({"a.b.c": 2}, {"a.b": {"c": 2}})
 
 
+def test_a_field_may_hold_another_field(matches: Matches) -> None:
+    assert matches({"n.x": "", "n.x.y|lt": 1}, {"n.x": {"x": "", "y": 0}})
+    assert matches({"n.x": "b", "n.x.y": 0}, {"n.x": [{"x": "b"}, {"y": 0}]})
+    assert not matches({"n.x": "b", "n.x.y": 0}, {"n.x": "b"})
+
+
 def test_a_path_fans_out_over_lists_of_objects(matches: Matches) -> None:
     assert matches({"dns.answers.data": "10.1.1.1"}, {"dns": {"answers": [{"data": "a"}, {"data": "10.1.1.1"}]}})
     assert matches({"dns.answers.data": "b"}, {"dns.answers": [{"data": ["a", "b"]}]})
