@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -14,13 +14,14 @@ from detections import matches
 from detections.control.live import InForce, Live, of_files
 from detections.control.state import State
 from detections.correlation import records as records_of
+from detections.sigma.rule import Match, Rule
 from detections.sigma.view import View
 from detections.tenants import Tenants
 from enrich.context import Context
 from wardwatch import topics
 from wardwatch.bus import Producer, Record, open_bus
 from wardwatch.errors import RecordError
-from wardwatch.event import Event, from_record
+from wardwatch.event import Document, Event, decode, in_envelope, logsource
 from wardwatch.settings import Settings
 from wardwatch.stage import EVENTS, Runtime
 from wardwatch.tables import Tables
@@ -31,8 +32,31 @@ MUTED = prometheus_client.Counter("wardwatch_matches_muted", "Matches dropped by
 
 
 @dataclass
+class Batch:
+    """What holds for all records of one batch, and what is counted when its matches are durable."""
+
+    state: State
+    now: datetime
+    processed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    matched: Counter[tuple[str, str]] = field(default_factory=Counter)
+    muted: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def count(self) -> None:
+        """Add the batch to the metrics."""
+        for (tenant, source), count in self.processed.items():
+            EVENTS.labels("matcher", tenant, source, "processed").inc(count)
+        for metric, counts in ((MATCHES, self.matched), (MUTED, self.muted)):
+            for labels, count in counts.items():
+                metric.labels(*labels).inc(count)
+
+
+@dataclass
 class Matcher:
-    """Turns events into matches; ``enrich`` adds to an event in place."""
+    """Turns events into matches; ``enrich`` adds to an event in place.
+
+    An event is decoded as far as the rules of its log source and enrichment read it; only one that meets a rule is
+    decoded whole.
+    """
 
     live: InForce
     producer: Producer
@@ -42,39 +66,53 @@ class Matcher:
 
     def __call__(self, records: Sequence[Record], rejects: Rejects) -> None:
         """Match one batch: returns when its matches are durable. The tenant is the topic's, never the content's."""
-        state, now = self.live.state, self.now()
-        processed: Counter[tuple[str, str]] = Counter()
+        batch = Batch(self.live.state, self.now())
         for record in records:
             try:
-                event = from_record(record.value or b"", record.headers, topics.tenant_of(record.topic))
-                self._match(event, state, now)
+                self._match(record, batch)
             except RecordError as error:
                 rejects.add(record, error)
-            else:
-                processed[event.tenant, event.source] += 1
         self.producer.flush()
-        for (tenant, source), count in processed.items():
-            EVENTS.labels("matcher", tenant, source, "processed").inc(count)
+        batch.count()
 
-    def _match(self, event: Event, state: State, now: datetime) -> None:
+    def _match(self, record: Record, batch: Batch) -> None:
+        raw, tenant = record.value or b"", topics.tenant_of(record.topic)
+        program = batch.state.ruleset.program(logsource(record.headers))
+        doc, whole = program.decode(raw)
+        event = in_envelope(doc, record.headers, tenant)
+        added = self._enriched(event)
+        zone = self.tenants.zone(tenant)
+        if met := program.match(doc, zone, whole=whole, added=added):
+            event.doc = doc if whole else decode(raw) | added
+            self._report(met, event, View(event.doc, zone), batch)
+        batch.processed[tenant, event.source] += 1
+
+    def _enriched(self, event: Event) -> Document:
+        """Enrich the event in place; return what that wrote."""
+        before = event.doc.copy()
         self.enrich(event)
-        zone = self.tenants.zone(event.tenant)
-        met: list[str] = []
-        for match in state.ruleset.match(event, zone):
-            if not state.holds(match.rule, event.tenant):
-                continue
-            if state.muted(match.rule.id, event.tenant, now):
-                MUTED.labels(event.tenant, match.rule.id).inc()
-                continue
-            met.append(match.rule.id)
-            MATCHES.labels(event.tenant, match.rule.severity.value).inc()
-            if match.rule.id not in state.ruleset.correlated.silent:
-                found = matches.of_event(match, event, View(event.doc, zone))
+        return {name: value for name, value in event.doc.items() if before.get(name, before) is not value}
+
+    def _report(self, met: Sequence[Rule], event: Event, view: View, batch: Batch) -> None:
+        correlated, reported = batch.state.ruleset.correlated, list(self._in_force(met, event.tenant, batch))
+        for rule in reported:
+            batch.matched[event.tenant, rule.severity.value] += 1
+            if rule.id not in correlated.silent:
+                found = matches.of_event(Match(rule, rule.matched(view)), event, view)
                 self.producer.send(topics.MATCHES.name, matches.encode(found), key=found.key, headers=found.headers())
-        if intakes := state.ruleset.correlated.of(met, event.tenant):
-            for fed, above in records_of.of_event(intakes, event, View(event.doc, zone)):
+        if intakes := correlated.of([rule.id for rule in reported], event.tenant):
+            for fed, above in records_of.of_event(intakes, event, view):
                 key = fed.key(above)
                 self.producer.send(topics.MATCHES.name, msgspec.json.encode(fed), key=key, headers=fed.headers())
+
+    def _in_force(self, met: Sequence[Rule], tenant: str, batch: Batch) -> Iterator[Rule]:
+        """Yield the rules that the tenant has and nobody has muted."""
+        for rule in met:
+            if batch.state.holds(rule, tenant):
+                if batch.state.muted(rule.id, tenant, batch.now):
+                    batch.muted[tenant, rule.id] += 1
+                else:
+                    yield rule
 
 
 def run(settings: Settings, runtime: Runtime) -> None:

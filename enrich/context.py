@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 
 from enrich.lookups import Rows
-from enrich.lookups.assets import Assets
+from enrich.lookups.assets import SIDES, Assets
 from enrich.lookups.calendar import Calendar
 from wardwatch.event import Event
+
+READS = frozenset(name for side in SIDES.values() for names in side for name in names) | {"@timestamp"}
+"""The fields of an event that lookups read."""
 
 _ADDED = re.compile(r"[a-z]+\.asset\..+|hospital\.(local_hour|off_hours)")
 

@@ -73,7 +73,11 @@ def from_record(value: bytes, headers: dict[str, str], tenant: str) -> Event:
 
     ``tenant`` is the one of the topic, never the one the headers claim. Raises DecodeError.
     """
-    doc = decode(value)
+    return in_envelope(decode(value), headers, tenant)
+
+
+def in_envelope(doc: Document, headers: dict[str, str], tenant: str) -> Event:
+    """Return the event of a decoded document, as ``from_record`` does."""
     for name in ("event.id", "@timestamp"):
         if not isinstance(doc.get(name), str):
             raise DecodeError(f"{name} is missing or not a string", step="decode")
@@ -82,10 +86,15 @@ def from_record(value: bytes, headers: dict[str, str], tenant: str) -> Event:
         doc=doc,
         tenant=tenant,
         source=headers.get("source", ""),
-        logsource=LogSource(headers.get("product", ""), headers.get("category", ""), headers.get("service", "")),
+        logsource=logsource(headers),
         position=headers.get("position", ""),
         received=parse_time(received) if received else datetime.now(UTC),
     )
+
+
+def logsource(headers: dict[str, str]) -> LogSource:
+    """Return the log source that a record's headers name."""
+    return LogSource(headers.get("product", ""), headers.get("category", ""), headers.get("service", ""))
 
 
 def event_id(tenant: str, source: str, *parts: str | bytes) -> str:
@@ -104,7 +113,7 @@ def encode(doc: Document) -> bytes:
     Raises DecodeError naming the limit: more than MAX_BYTES, deeper than MAX_DEPTH, a number outside the range of
     MAX_INTEGER, NaN or infinity, a lone surrogate, or a value that JSON does not have.
     """
-    _check(doc)
+    check(doc)
     try:
         data = orjson.dumps(doc)
     except (orjson.JSONEncodeError, UnicodeEncodeError) as error:
@@ -124,11 +133,12 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES) -> Document:
         raise DecodeError(f"not JSON: {error}", step="decode") from None
     if not isinstance(doc, dict):
         raise DecodeError(f"a JSON object is expected, not {type(doc).__name__}", step="decode")
-    _check(doc)
+    check(doc)
     return doc
 
 
-def _check(doc: Document) -> None:
+def check(doc: Document) -> None:
+    """Raise DecodeError for what ``decode`` refuses in the values of a document."""
     for name, value in doc.items():
         if isinstance(value, str | bool) or value is None:
             continue

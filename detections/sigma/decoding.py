@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from wardwatch.errors import DecodeError
-from wardwatch.event import MAX_BYTES, Document, decode
+from wardwatch.event import MAX_BYTES, Document, check, decode
 
 MOST = 48  # fields; each key of a record is compared with every one, so that beyond it decoding everything is faster
 
@@ -30,6 +30,7 @@ def partial_decoder(fields: frozenset[str]) -> Callable[[bytes], Document]:
             doc: Document = take(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DecodeError(f"not JSON: {error}", step="decode") from None
+        check(doc)
         return doc
 
     return partial

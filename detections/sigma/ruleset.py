@@ -26,6 +26,7 @@ from detections.sigma.program import Program
 from detections.sigma.rule import Match, Rule, RuleText
 from detections.sigma.view import View
 from detections.sigma.vocabulary import SHIPPED, Vocabulary
+from enrich.context import READS
 from wardwatch.errors import RuleError
 from wardwatch.event import Event, LogSource
 
@@ -33,6 +34,12 @@ PACK = Path(__file__).parent.parent / "rules"
 """The rules that ship with wardwatch."""
 
 ZONE = ZoneInfo("Asia/Shanghai")
+MOST_PROGRAMS = 512
+SourceKey = tuple[str, str, str]
+"""Product, category and service of a log source."""
+
+_ALSO = READS | {"event.id"}
+"""What a document decoded in part holds beside the fields of rules: what makes it an event that can be enriched."""
 
 
 @dataclass
@@ -42,9 +49,12 @@ class Ruleset:
     rules: list[Rule] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     correlated: Connected = field(default_factory=lambda: Connected([], [], lambda _, name: (name,)))
-    _by_source: dict[tuple[str, str, str], list[Rule]] = field(default_factory=lambda: defaultdict(list), repr=False)
+    _by_source: dict[SourceKey, list[Rule]] = field(default_factory=lambda: defaultdict(list), repr=False)
     _by_id: dict[tuple[str, str], Rule] = field(default_factory=dict, repr=False)
-    _programs: dict[tuple[str, str, str], Program] = field(default_factory=dict, repr=False)
+    _names: tuple[set[str], set[str], set[str]] = field(
+        default_factory=lambda: (set(), set(BROADER), set()), repr=False
+    )
+    _programs: dict[SourceKey, Program] = field(default_factory=dict, repr=False)
     _memory: Memory = field(default_factory=Memory, repr=False)
 
     @classmethod
@@ -84,10 +94,21 @@ class Ruleset:
     def program(self, source: LogSource) -> Program:
         """Return the compiled rules that concern a log source; compiled when first asked for."""
         key = source.product, source.category, source.service  # hashed at a fifth of the cost of the dataclass
-        found = self._programs.get(key)
-        if found is None:
-            found = self._programs[key] = Program(list(self.candidates(source)), self._memory)
-        return found
+        return self._programs.get(key) or self._program(key)
+
+    def _program(self, key: SourceKey) -> Program:
+        """Return the program of a log source, of whose names those that no rule has are as good as none."""
+        product, category, service = (name if name in own else "" for name, own in zip(key, self._names, strict=True))
+        known = product, category, service
+        if known not in self._programs:
+            # names are what a record claims: neither new ones nor ever new combinations may fill the memory
+            if len(self._programs) >= MOST_PROGRAMS:
+                del self._programs[next(iter(self._programs))]
+            self._programs[known] = self._compile(self.candidates(LogSource(*known)))
+        return self._programs[known]
+
+    def _compile(self, rules: Iterable[Rule]) -> Program:
+        return Program(list(rules), self._memory, _ALSO)
 
     def candidates(self, source: LogSource) -> Iterator[Rule]:
         """Yield the rules that concern a log source (``Rule.concerns``), by their index."""
@@ -102,7 +123,7 @@ class Ruleset:
         for key, before in list(previous._programs.items()):
             rules = tuple(self.candidates(LogSource(*key)))
             same = len(rules) == len(before.rules) and all(map(is_, rules, before.rules))
-            self._programs[key] = before if same else Program(rules, self._memory)
+            self._programs[key] = before if same else self._compile(rules)
 
     def _take(self, texts: Sequence[RuleText], vocabulary: Vocabulary, cache: RuleCache) -> None:
         known = [cache.get(text) for text in texts]
@@ -164,7 +185,10 @@ class Ruleset:
                 continue
             self._by_id[rule.tenant, rule.id] = rule
             self.rules.append(rule)
-            self._by_source[rule.logsource.product, rule.logsource.category, rule.logsource.service].append(rule)
+            key = rule.logsource.product, rule.logsource.category, rule.logsource.service
+            self._by_source[key].append(rule)
+            for names, name in zip(self._names, key, strict=True):
+                names.add(name)
 
     def _sound_filters(
         self, parsed: Iterable[Parsed | Rejected], vocabulary: Vocabulary

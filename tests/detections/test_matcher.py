@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -17,12 +18,13 @@ from detections.control.state import State
 from detections.matcher import Matcher
 from detections.matches import FIELDS_BYTES, MatchRecord
 from detections.sigma import Ruleset
+from detections.sigma.ruleset import MOST_PROGRAMS
 from detections.tenants import Tenants
 from tests.detections.rules_under_test import event, load, rule_document
 from tests.detections.test_alerter import Sent
 from wardwatch.bus import Record
 from wardwatch.errors import SettingsError
-from wardwatch.event import Event
+from wardwatch.event import Event, LogSource
 from wardwatch.settings import MatcherSettings
 from wardwatch.worker import Rejects
 
@@ -77,6 +79,60 @@ def test_the_tenant_is_the_topics_whatever_the_record_claims(ruleset: Ruleset) -
 def test_one_group_has_one_key_and_another_group_another(ruleset: Ruleset) -> None:
     found, _, _ = handled(ruleset, record(bad()), record(bad(**{"event.id": "e2"})), record(bad(**{"user.id": "x"})))
     assert found[0].key == found[1].key != found[2].key
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "field": {"f": "bad"},
+    "enrichment": {"host.asset.ward": "icu-7"},
+    "absent": {
+        "selection": {"f": "bad"},
+        "known": {"host.asset.ward|exists": True},
+        "condition": "selection and not known",
+    },
+    "nested": {"g.deep": "x"},
+    "keyword": {"words": ["mimikatz"], "condition": "words"},
+    "keyword of enrichment": {"words": ["icu-7"], "condition": "words"},
+    "keyword overwritten": {"words": ["forged"], "condition": "not words"},
+}
+EVENTS: list[dict[str, Any]] = [
+    {"f": "bad"},
+    {"f": "bad", "host.ip": "10.0.0.7"},
+    {"host.ip": ["10.0.0.7"], "message": "nothing"},
+    {"message": "run MIMIKATZ now", "g": {"deep": "x"}},
+    {"unread": {"deep": ["m\u0131mikatz", "mimi\u212aatz"]}},
+    {"host.asset.ward": "forged", "host.ip": "10.0.0.7"},
+    {"host.asset.ward": "forged"},
+]
+
+
+def ward(event: Event) -> None:
+    if "10.0.0.7" in event.doc.get("host.ip", ()):
+        event.doc["host.asset.ward"] = "icu-7"
+
+
+@pytest.mark.parametrize("case", [*([name] for name in CASES), list(CASES)], ids=str)
+def test_an_event_decoded_in_part_meets_the_rules_that_the_whole_event_meets(tmp_path: Path, case: list[str]) -> None:
+    documents = [{**rule_document(CASES[name], title=name), "id": str(UUID(int=at))} for at, name in enumerate(case)]
+    rules = load(tmp_path, *documents)
+    assert not rules.rejected
+    expected = []
+    for doc in EVENTS:
+        whole = event(doc)
+        ward(whole)
+        expected += [(found.rule.id, found.matched) for found in rules.match(whole)]
+    sent, rejects = Sent(), Rejects("matcher", [])
+    live = SimpleNamespace(state=State(ruleset=rules))
+    Matcher(live, sent, ward, Tenants(dict))([record(event(doc)) for doc in EVENTS], rejects)
+    found = [matches.decode(value or b"") for _, value, _ in sent.records]
+    assert expected
+    assert [(each.rule.id, each.matched) for each in found] == expected
+
+
+def test_log_sources_that_records_make_up_share_one_program(ruleset: Ruleset) -> None:
+    programs = {id(ruleset.program(LogSource(f"p{n}", f"c{n}", f"s{n}"))) for n in range(2 * MOST_PROGRAMS)}
+    assert len(programs) == 1
+    assert ruleset.program(LogSource("test", "made up", "made up")) is ruleset.program(LogSource("test"))
+    assert ruleset.program(LogSource("test")) is not ruleset.program(LogSource("made up"))
 
 
 @pytest.mark.parametrize(
