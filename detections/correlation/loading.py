@@ -21,6 +21,7 @@ from sigma.correlations import (
     SigmaRuleReference,
 )
 
+from detections.correlation.group import HELD
 from detections.correlation.rule import All, Any, Bound, Correlation, Feed, Kind, No, Op, Seen, Sequence, Source
 from detections.sigma.rule import Presentation, Rule, card
 from wardwatch.errors import RuleError
@@ -28,7 +29,6 @@ from wardwatch.errors import RuleError
 MAX_TIMESPAN_S = 3 * 86_400
 """Twice this must lie within what the topic ``matches`` keeps, since state is rebuilt from it."""
 MAX_SOURCES = 50
-HELD = 10_000
 _VALUES = ("value_count", "value_sum", "value_avg", "value_percentile", "value_median")
 
 Names = tuple[str, ...]
@@ -92,6 +92,8 @@ def _references(sigma: SigmaCorrelationRule) -> tuple[str, ...]:
     if not listed and isinstance(condition, SigmaExtendedCorrelationCondition):
         listed = condition.get_referenced_rules()
     found = tuple(dict.fromkeys(listed))
+    if sigma.rules and len(found) < len(listed):
+        raise RuleError("a correlation refers to each rule once: one of its 'rules' stands there twice")
     if not 0 < len(found) <= MAX_SOURCES:
         raise RuleError(f"a correlation refers to 1 to {MAX_SOURCES} rules, not {len(found)}")
     return found
@@ -111,8 +113,10 @@ def _bounds(condition: SigmaCorrelationCondition, kind: Kind, sources: int) -> d
         raise RuleError(f"a correlation of type '{kind}' needs one 'field' in its condition")
     if kind == "value_percentile" and not 0 <= (-1 if condition.percentile is None else condition.percentile) <= 100:
         raise RuleError("a 'percentile' from 0 to 100 is needed")
-    if kind in ("event_count", "value_count") and op in ("gte", "gt", "eq") and condition.count > HELD:
+    if kind in ("event_count", "value_count") and condition.count > HELD - (op == "gt") and op in ("gte", "gt", "eq"):
         raise RuleError(f"a threshold of more than {HELD} matches is never reached: so many are held in a group")
+    if kind == "temporal_ordered" and (op, condition.count) not in (("gte", sources), ("eq", sources)):
+        raise RuleError(f"an ordered correlation asks for all its rules: its condition can only be 'gte: {sources}'")
     return {
         "bounds": (Bound(op, condition.count),),
         "fields": named,
