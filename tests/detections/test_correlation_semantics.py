@@ -118,13 +118,13 @@ def test_groups_are_counted_by_themselves() -> None:
 
 
 def test_an_alias_is_another_field_in_each_rule() -> None:
-    aliases = {"address": {"a": "source.ip", "b": "destination.ip"}}
+    aliases = {"address": {"a": "source_ip", "b": "destination_ip"}}
     bench = Bench(
         above("top", type="temporal", rules=["a", "b"], aliases=aliases, condition=None, **{"group-by": ["address"]})
     )
-    bench.happens(1, "a", **{"source.ip": "10.0.0.1"})
-    bench.happens(2, "b", **{"source.ip": "10.0.0.1", "destination.ip": "10.0.0.9"})
-    bench.happens(3, "b", **{"destination.ip": "10.0.0.1"})
+    bench.happens(1, "a", source_ip="10.0.0.1")
+    bench.happens(2, "b", source_ip="10.0.0.1", destination_ip="10.0.0.9")
+    bench.happens(3, "b", destination_ip="10.0.0.1")
     assert [firing.group for firing in bench.firings()] == [("10.0.0.1",)]
 
 
