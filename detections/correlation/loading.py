@@ -149,10 +149,12 @@ class Connected:
         self.refused: list[tuple[Draft, str]] = []
         self._rename = rename
         self._rules = {name: rule for rule in rules for name in (rule.id, rule.name) if name}
-        self._drafts = {name: each for each in drafts for name in each.names}
+        self._drafts: dict[str, Draft] = {}
         self._refused: dict[str, str] = {}
         self._levels: dict[str, int] = {}
         self._generated: set[str] = set()
+        for each in drafts:
+            self._name(each)
         self._connect()
 
     @property
@@ -164,6 +166,13 @@ class Connected:
         """Return what takes in matches of these rules at a tenant."""
         found = (intake for each in rule_ids for intake in self.intakes.get(each, ()))
         return [intake for intake in found if intake.correlation.tenant in ("", tenant)]
+
+    def _name(self, each: Draft) -> None:
+        taken = sorted(name for name in each.names if name in self._drafts or name in self._rules)
+        if taken:
+            self.refused.append((each, f"'{taken[0]}' is the id or name of another rule"))
+        else:
+            self._drafts |= dict.fromkeys(each.names, each)
 
     def _connect(self) -> None:
         unique = {each.correlation.card.id: each for each in self._drafts.values()}
@@ -180,9 +189,11 @@ class Connected:
         self._build(sorted(sound, key=lambda each: -self._levels[each.correlation.card.id]))
 
     def _leans_on_refused(self, each: Draft) -> bool:
+        if each.correlation.card.id in self._refused:
+            return True
         for reference in each.references:
             other = self._drafts.get(reference)
-            if other and (other.correlation.card.id in self._refused or self._leans_on_refused(other)):
+            if other and self._leans_on_refused(other):
                 reason = f"the rule '{reference}' that it refers to is rejected"
                 self.refused.append((each, reason))
                 self._refused[each.correlation.card.id] = reason
@@ -205,9 +216,9 @@ class Connected:
             if reference not in self._rules and reference not in self._drafts:
                 raise RuleError(f"refers to the rule '{reference}', which is not loaded")
             if other := self._drafts.get(reference):
-                missing = {*each.correlation.group_by} - {*other.correlation.group_by} - each.aliases.keys()
-                if missing:
-                    raise RuleError(f"'{reference}' is not grouped by '{sorted(missing)[0]}'")
+                for name in (*each.correlation.group_by, *each.correlation.fields):
+                    if (aliased := _aliased(each, reference, name)) not in other.correlation.group_by:
+                        raise RuleError(f"'{reference}' is not grouped by '{aliased}'")
 
     def _build(self, drafts: list[Draft]) -> None:
         """Build from the top, so that each correlation holds those which it feeds."""
@@ -234,7 +245,7 @@ class Connected:
         if other := self._drafts.get(reference):
             own = other.correlation.group_by
             group = tuple(own.index(_aliased(each, reference, name)) for name in built.group_by)
-            brought = tuple(own.index(name) for name in built.fields if name in own)
+            brought = tuple(own.index(_aliased(each, reference, name)) for name in built.fields)
             feeds.setdefault(other.correlation.card.id, []).append(Feed(built, place, group, brought))
             if each.generate:
                 self._generated.add(other.correlation.card.id)

@@ -26,7 +26,8 @@ from wardwatch.event import Event, rfc3339
 START = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 LATENESS_S = 20
 IDS = {
-    name: f"00000000-0000-4000-8000-0000000000{place:02}" for place, name in enumerate(["a", "b", "c", "top", "over"])
+    name: f"00000000-0000-4000-8000-0000000000{place:02}"
+    for place, name in enumerate(["a", "b", "c", "top", "over", "x"])
 }
 
 
@@ -277,3 +278,31 @@ def test_correlations_in_a_circle_are_refused_together() -> None:
     ruleset = loaded(above("top", rules=["over"]), above("over", rules=["top"]))
     assert len(ruleset.rejected) == 2
     assert ruleset.correlated.correlations == []
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"group-by": ["user"]},
+        {"type": "value_sum", "condition": {"gte": 2, "field": "user"}},
+        {"group-by": ["place"], "aliases": {"place": {"top": "user"}}},
+    ],
+)
+def test_a_correlation_has_of_another_only_what_that_is_grouped_by(own: dict[str, Any]) -> None:
+    ruleset = loaded(above("top"), above("over", rules=["top"], **own))
+    assert [each.reason for each in ruleset.rejected] == ["'top' is not grouped by 'user'"]
+    assert [each.card.name for each in ruleset.correlated.correlations] == ["top"]
+
+
+def test_each_correlation_over_a_refused_one_is_refused_once() -> None:
+    chain = [above("over", rules=["top"]), above("top", rules=["c"]), {**above("x"), "name": "c"}]
+    chain[2]["correlation"]["rules"] = ["nobody"]
+    documents = [plain("a"), *chain]
+    ruleset = Ruleset.of([RuleText(Path("rules.yml"), yaml.safe_dump_all(documents, sort_keys=False))])
+    assert len(ruleset.rejected) == 3
+
+
+def test_a_correlation_with_the_id_of_another_is_refused() -> None:
+    ruleset = loaded(above("top"), {**above("top", rules=["b"]), "name": "again"})
+    assert [each.reason for each in ruleset.rejected] == [f"'{IDS['top']}' is the id or name of another rule"]
+    assert len(ruleset.correlated.correlations) == 1
