@@ -21,6 +21,7 @@ from sigma.correlations import (
     SigmaRuleReference,
 )
 
+from detections.correlation.group import HELD
 from detections.correlation.rule import All, Any, Bound, Correlation, Feed, Kind, No, Op, Seen, Sequence, Source
 from detections.sigma.rule import Presentation, Rule, card
 from wardwatch.errors import RuleError
@@ -28,7 +29,6 @@ from wardwatch.errors import RuleError
 MAX_TIMESPAN_S = 3 * 86_400
 """Twice this must lie within what the topic ``matches`` keeps, since state is rebuilt from it."""
 MAX_SOURCES = 50
-HELD = 10_000
 _VALUES = ("value_count", "value_sum", "value_avg", "value_percentile", "value_median")
 
 Names = tuple[str, ...]
@@ -92,6 +92,8 @@ def _references(sigma: SigmaCorrelationRule) -> tuple[str, ...]:
     if not listed and isinstance(condition, SigmaExtendedCorrelationCondition):
         listed = condition.get_referenced_rules()
     found = tuple(dict.fromkeys(listed))
+    if sigma.rules and len(found) < len(listed):
+        raise RuleError("a correlation refers to each rule once: one of its 'rules' stands there twice")
     if not 0 < len(found) <= MAX_SOURCES:
         raise RuleError(f"a correlation refers to 1 to {MAX_SOURCES} rules, not {len(found)}")
     return found
@@ -111,8 +113,10 @@ def _bounds(condition: SigmaCorrelationCondition, kind: Kind, sources: int) -> d
         raise RuleError(f"a correlation of type '{kind}' needs one 'field' in its condition")
     if kind == "value_percentile" and not 0 <= (-1 if condition.percentile is None else condition.percentile) <= 100:
         raise RuleError("a 'percentile' from 0 to 100 is needed")
-    if kind in ("event_count", "value_count") and op in ("gte", "gt", "eq") and condition.count > HELD:
+    if kind in ("event_count", "value_count") and condition.count > HELD - (op == "gt") and op in ("gte", "gt", "eq"):
         raise RuleError(f"a threshold of more than {HELD} matches is never reached: so many are held in a group")
+    if kind == "temporal_ordered" and (op, condition.count) not in (("gte", sources), ("eq", sources)):
+        raise RuleError(f"an ordered correlation asks for all its rules: its condition can only be 'gte: {sources}'")
     return {
         "bounds": (Bound(op, condition.count),),
         "fields": named,
@@ -145,10 +149,12 @@ class Connected:
         self.refused: list[tuple[Draft, str]] = []
         self._rename = rename
         self._rules = {name: rule for rule in rules for name in (rule.id, rule.name) if name}
-        self._drafts = {name: each for each in drafts for name in each.names}
+        self._drafts: dict[str, Draft] = {}
         self._refused: dict[str, str] = {}
         self._levels: dict[str, int] = {}
         self._generated: set[str] = set()
+        for each in drafts:
+            self._name(each)
         self._connect()
 
     @property
@@ -160,6 +166,13 @@ class Connected:
         """Return what takes in matches of these rules at a tenant."""
         found = (intake for each in rule_ids for intake in self.intakes.get(each, ()))
         return [intake for intake in found if intake.correlation.tenant in ("", tenant)]
+
+    def _name(self, each: Draft) -> None:
+        taken = sorted(name for name in each.names if name in self._drafts or name in self._rules)
+        if taken:
+            self.refused.append((each, f"'{taken[0]}' is the id or name of another rule"))
+        else:
+            self._drafts |= dict.fromkeys(each.names, each)
 
     def _connect(self) -> None:
         unique = {each.correlation.card.id: each for each in self._drafts.values()}
@@ -176,9 +189,11 @@ class Connected:
         self._build(sorted(sound, key=lambda each: -self._levels[each.correlation.card.id]))
 
     def _leans_on_refused(self, each: Draft) -> bool:
+        if each.correlation.card.id in self._refused:
+            return True
         for reference in each.references:
             other = self._drafts.get(reference)
-            if other and (other.correlation.card.id in self._refused or self._leans_on_refused(other)):
+            if other and self._leans_on_refused(other):
                 reason = f"the rule '{reference}' that it refers to is rejected"
                 self.refused.append((each, reason))
                 self._refused[each.correlation.card.id] = reason
@@ -201,9 +216,9 @@ class Connected:
             if reference not in self._rules and reference not in self._drafts:
                 raise RuleError(f"refers to the rule '{reference}', which is not loaded")
             if other := self._drafts.get(reference):
-                missing = {*each.correlation.group_by} - {*other.correlation.group_by} - each.aliases.keys()
-                if missing:
-                    raise RuleError(f"'{reference}' is not grouped by '{sorted(missing)[0]}'")
+                for name in (*each.correlation.group_by, *each.correlation.fields):
+                    if (aliased := _aliased(each, reference, name)) not in other.correlation.group_by:
+                        raise RuleError(f"'{reference}' is not grouped by '{aliased}'")
 
     def _build(self, drafts: list[Draft]) -> None:
         """Build from the top, so that each correlation holds those which it feeds."""
@@ -230,7 +245,7 @@ class Connected:
         if other := self._drafts.get(reference):
             own = other.correlation.group_by
             group = tuple(own.index(_aliased(each, reference, name)) for name in built.group_by)
-            brought = tuple(own.index(name) for name in built.fields if name in own)
+            brought = tuple(own.index(_aliased(each, reference, name)) for name in built.fields)
             feeds.setdefault(other.correlation.card.id, []).append(Feed(built, place, group, brought))
             if each.generate:
                 self._generated.add(other.correlation.card.id)
