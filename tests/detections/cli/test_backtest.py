@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -13,12 +14,12 @@ import orjson
 import pytest
 
 from detections.archive import Archive
-from detections.logsource import of_document
 from detections.sigma import Ruleset
 from tests.detections.cli.laboratory import DAY, ROOT, Laboratory, invoke
 from tests.detections.rules_under_test import rule_document
+from tests.wardwatch.store.samples import settle
 from wardwatch.bus import open_bus
-from wardwatch.event import Document, Event
+from wardwatch.event import LOGSOURCE, Document, Event, LogSource
 from wardwatch.settings import load
 from wardwatch.tables import Tables
 from wardwatch.topics import TABLES
@@ -84,9 +85,28 @@ def test_it_finds_what_the_rules_find_in_every_event(lab: Laboratory) -> None:
         file = lab.rule(rule_document({"user.name": "root"}, logsource=source))
         ruleset = Ruleset.load([file])
         events = [lab.event(number, doc) for number, doc in enumerate(docs)]
-        for event in events:
-            event.logsource = of_document(event.doc)
         assert backtest(lab, file, *DAY)["rules"][0]["matches"] == sum(bool(ruleset.match(each)) for each in events)
+
+
+def test_an_archived_event_keeps_the_log_source_that_its_fields_do_not_tell(lab: Laboratory) -> None:
+    events = [lab.event(number, {"event.dataset": "cef", "user.name": "root"}) for number in range(3)]
+    for event, product in zip(events, ("fortinet", "paloalto"), strict=False):
+        event.logsource = LogSource(product, "firewall")
+    lab.store.events.write(events)
+    settle(lab.store)
+    report = backtest(lab, lab.rule(ROOT | {"logsource": {"product": "fortinet"}}), *DAY)
+    assert (report["events_read"], report["rules"][0]["matches"]) == (1, 1)
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+def test_an_event_archived_before_log_sources_were_is_told_by_its_fields(lab: Laboratory, tmp_path: Path) -> None:
+    lab.archive(logins("root", "ops"))
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as file:
+        paths = [f'$."{name}"' for name in LOGSOURCE]
+        file.execute("UPDATE events SET doc = json_remove(CAST(doc AS TEXT), ?, ?, ?)", paths)
+        file.commit()
+    assert backtest(lab, lab.rule(ROOT), *DAY)["rules"][0]["matches"] == 1
+    assert backtest(lab, lab.rule(ROOT | {"logsource": {"product": "mysql"}}), *DAY)["events_read"] == 0
 
 
 def test_samples_are_the_first_events_and_say_why(lab: Laboratory) -> None:
