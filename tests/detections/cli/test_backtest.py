@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import orjson
 import pytest
+import yaml
 
 from detections.archive import Archive
 from detections.sigma import Ruleset
@@ -59,6 +60,19 @@ def test_the_span_is_read_in_the_zone_of_the_hospital(lab: Laboratory) -> None:
     assert backtest(lab, lab.rule(ROOT), *DAY)["rules"][0]["matches"] == 23
     zoned = ("--from", "2026-03-10T00:00+08:00", "--to", "2026-03-10T02:00+08:00")
     assert backtest(lab, lab.rule(ROOT), *zoned)["rules"][0]["matches"] == 2
+
+
+def test_a_hospitals_own_version_of_a_rule_in_force_is_tried_on_its_events(lab: Laboratory) -> None:
+    theirs = ROOT | {"detection": {"a": {"user.name": "ops"}, "condition": "a"}}
+    with closing(open_bus(load().bus_url)) as bus, closing(Tables(bus)) as tables:
+        bus.ensure_topics([TABLES])
+        tables.put("rules", "", "root", {"text": yaml.safe_dump(ROOT)})
+        tables.put("rules", lab.tenant, "root", {"text": yaml.safe_dump(theirs)})
+    lab.archive(logins("root", "root", "ops"))
+    other = f"{lab.tenant}_x"
+    lab.archive(logins("root", "root", "ops"), tenant=other)
+    (found,) = backtest(lab, ROOT["id"], *DAY, "--tenant", other)["rules"]
+    assert {row["tenant"]: row["matches"] for row in found["days"]} == {lab.tenant: 1, other: 2}
 
 
 def test_only_events_of_the_rules_log_sources_are_read(lab: Laboratory) -> None:
