@@ -113,7 +113,7 @@ def test_a_rule_on_what_is_not_archived_is_named(lab: Laboratory) -> None:
     [
         (
             {"product": "linux", "service": "sshd"},
-            "wardwatch.logsource.product:linux AND wardwatch.logsource.service:sshd AND a:/[bB]/",
+            "(wardwatch.logsource.product:linux AND wardwatch.logsource.service:sshd) AND a:/[bB]/",
         ),
         ({"product": "windows"}, "wardwatch.logsource.product:windows AND winlog.event_data.a:/[bB]/"),
         (
