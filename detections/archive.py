@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from detections import logsource
 from detections.tenants import Tenants
-from wardwatch.event import Document, Event, LogSource, parse_time
+from wardwatch.event import LOGSOURCE, Document, Event, LogSource, parse_time
 from wardwatch.store import Events, Kinds, Scope, Values
 
 _SCOPE = Scope("rules")
-_MOST_KINDS = 150  # with four fields each, below the least limit of clauses in one query (1024)
+_UNKNOWN = (None, None, None)  # of an event that was archived before the store kept log sources
+_MOST_KINDS = 140  # with seven fields each at most, below the least limit of clauses in one query (1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +53,25 @@ class Archive:
     def sources(self, tenant: str, span: Span) -> dict[LogSource, int]:
         """Return how many of a tenant's events each log source wrote in a span with zones."""
         counts: dict[LogSource, int] = {}
-        for values, count in self._tally(tenant, span).items():
-            source = _source(values)
+        fields, tally = self._tally(tenant, span)
+        for values, count in tally.items():
+            source = _source(dict(zip(fields, values, strict=True)))
             counts[source] = counts.get(source, 0) + count
         return counts
 
     def part(self, tenant: str, span: Span, concerns: Callable[[LogSource], bool]) -> Part:
         """Return what has to be read of a tenant to see every event of the log sources that are of concern."""
         own = span.of(self.tenants, tenant)
-        tally = self._tally(tenant, own)
-        chosen = {values: count for values, count in tally.items() if concerns(_source(values))}
+        fields, tally = self._tally(tenant, own)
+        chosen = {
+            values: count
+            for values, count in tally.items()
+            if concerns(_source(dict(zip(fields, values, strict=True))))
+        }
         of_all = sum(tally.values())
         if len(chosen) == len(tally) or len(chosen) > _MOST_KINDS:
             return Part(tenant, own, None, of_all, of_all)
-        return Part(tenant, own, Kinds(logsource.FIELDS, frozenset(chosen)), sum(chosen.values()), of_all)
+        return Part(tenant, own, Kinds(fields, frozenset(chosen)), sum(chosen.values()), of_all)
 
     def read(self, part: Part) -> Iterator[Event]:
         """Yield the events of a part, oldest first, as the matcher gives them to its rules."""
@@ -80,16 +87,29 @@ class Archive:
 
     def event(self, tenant: str, doc: Document) -> Event:
         """Return an archived document as an event with its context."""
-        # when the collector had it is not archived: its own time stands for it
-        event = Event(doc, tenant, "", logsource.of_document(doc), received=parse_time(doc["@timestamp"]))
+        event = event_of(tenant, doc)
         self.enrich(event)
         return event
 
-    def _tally(self, tenant: str, span: Span) -> Mapping[Values, int]:
-        return self.events.tally(_SCOPE, tenant, logsource.FIELDS, start=span.start, end=span.end)
+    def _tally(self, tenant: str, span: Span) -> tuple[tuple[str, ...], Mapping[Values, int]]:
+        tally = self.events.tally(_SCOPE, tenant, LOGSOURCE, start=span.start, end=span.end)
+        if _UNKNOWN not in tally:
+            return LOGSOURCE, tally
+        fields = (*LOGSOURCE, *logsource.FIELDS)
+        return fields, self.events.tally(_SCOPE, tenant, fields, start=span.start, end=span.end)
 
 
-def _source(values: Values) -> LogSource:
-    doc: Document = {name: value for name, value in zip(logsource.FIELDS, values, strict=True) if value is not None}
-    event_id = doc.get("winlog.event_id", "")
-    return logsource.of_document({**doc, "winlog.event_id": int(event_id)} if event_id.isdecimal() else doc)
+def event_of(tenant: str, doc: Document) -> Event:
+    """Return an archived document as the event that the collector sent."""
+    own = {name: value for name, value in doc.items() if name not in LOGSOURCE}
+    # when the collector had it is not archived: its own time stands for it
+    return Event(own, tenant, "", _source(doc), received=parse_time(doc["@timestamp"]))
+
+
+def _source(doc: Mapping[str, Any]) -> LogSource:
+    kept = [str(doc[name]) for name in LOGSOURCE if doc.get(name) is not None]
+    if len(kept) == len(LOGSOURCE):
+        return LogSource(*kept)
+    held = {name: value for name in logsource.FIELDS if (value := doc.get(name)) is not None}
+    event_id = str(held.get("winlog.event_id", ""))  # a tally tells it as a text
+    return logsource.of_document(held | ({"winlog.event_id": int(event_id)} if event_id.isdecimal() else {}))

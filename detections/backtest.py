@@ -64,7 +64,10 @@ class Found:
 
 @dataclass
 class Backtest:
-    """A back-test under way: ``rules`` are those of the set that are tried, ``window_s`` is the alerter's setting."""
+    """A back-test under way: ``rules`` are those of the set that are tried, ``window_s`` is the alerter's setting.
+
+    Where a tenant has its own rule of the same id, that one is tried on its events.
+    """
 
     archive: Archive
     ruleset: Ruleset
@@ -73,9 +76,11 @@ class Backtest:
     samples: int = 5
     events_read: int = 0
     found: dict[str, Found] = field(init=False)
+    _own: frozenset[tuple[str, str]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.found = {rule.id: Found(rule, self.window_s, self.samples) for rule in self.rules}
+        self._own = frozenset((rule.tenant, rule.id) for rule in self.ruleset.rules if rule.tenant)
 
     def parts(self, tenants: Iterable[str], span: Span) -> list[Part]:
         """Return what has to be read of each tenant."""
@@ -95,6 +100,7 @@ class Backtest:
 
     def _count(self, match: Match, event: Event, zone: tzinfo) -> None:
         found = self.found.get(match.rule.id)
-        if found is not None:
+        replaced = not match.rule.tenant and (event.tenant, match.rule.id) in self._own
+        if found is not None and not replaced:
             record = matches.of_event(match, event, View(event.doc, zone))
             found.add(record, parse_time(record.timestamp).astimezone(zone).date())

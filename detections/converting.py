@@ -102,9 +102,7 @@ def _fields(sigma: SigmaRule) -> set[str]:
 
 
 def _pipeline(source: LogSource, language: str) -> ProcessingPipeline:
-    conditions = logsource.conditions(source)
-    if not conditions:
-        raise RuleError(f"no archived event has the log source {source}")
+    condition = logsource.condition(source)
     items = [
         ProcessingItem(_Renamed(shipped().rename(source))),
         ProcessingItem(ConvertTypeTransformation("str"), field_name_conditions=[_Keyword()]),
@@ -112,9 +110,8 @@ def _pipeline(source: LogSource, language: str) -> ProcessingPipeline:
     ]
     if language in _CASED:
         items.append(ProcessingItem(_AnyCase(), field_name_conditions=[_Keyword()]))
-    if conditions != [{}]:
-        one_of: Any = conditions  # the annotation knows one mapping only; a list is "one of"
-        items.append(ProcessingItem(AddConditionTransformation(one_of, "log_source")))
+    if condition:
+        items.append(ProcessingItem(AddConditionTransformation(condition, "log_source")))
     return ProcessingPipeline(name="wardwatch", items=items)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wardwatch.event import Document, LogSource
+from wardwatch.event import LOGSOURCE, Document, LogSource
 
 if TYPE_CHECKING:  # worth half a second of a start that needs no pySigma
     from sigma.rule.logsource import SigmaLogSource
@@ -115,40 +115,11 @@ def of_document(doc: Document) -> LogSource:
     return LogSource("windows", _category(service, doc), service)
 
 
-def conditions(source: LogSource) -> list[dict[str, Any]]:
-    """Return what archived events of a rule's log source hold, one of them: [{}] for any event, [] where none can.
-
-    The Windows parser writes the service into ``event.dataset``.
-    """
-    if source == LogSource():
-        return [{}]
-    datasets = [name for name, own in _DATASETS.items() if _holds(source, own)]
-    found: list[dict[str, Any]] = [{"event.dataset": name} for name in datasets]
-    return found if source.product not in ("", "windows") else found + _windows_conditions(source)
-
-
-def _windows_conditions(source: LogSource) -> list[dict[str, Any]]:
-    if not source.category:
-        return [{"event.dataset": f"windows.{source.service}"} if source.service else {"event.module": "windows"}]
-    ids: dict[tuple[str, str], list[int]] = {}
-    for (service, event_id), category in _CATEGORIES.items():
-        kinds = {"": category} | (_REGISTRY if category == "registry_event" else {})
-        for kind, own in kinds.items():
-            if _holds(source, LogSource("windows", own, service)):
-                ids.setdefault((service, kind if own != "registry_event" else ""), []).append(event_id)
-    return [
-        {"event.dataset": f"windows.{service}", "winlog.event_id": numbers}
-        | ({"winlog.event_data.EventType": kind} if kind else {})
-        for (service, kind), numbers in ids.items()
-    ]
-
-
-def _holds(wanted: LogSource, own: LogSource) -> bool:
-    return (
-        wanted.product in ("", own.product)
-        and wanted.category in ("", own.category, BROADER.get(own.category))
-        and wanted.service in ("", own.service)
-    )
+def condition(source: LogSource) -> dict[str, Any]:
+    """Return what archived events of a rule's log source hold: values by field, a list is one of them."""
+    narrower = [name for name, broader in BROADER.items() if broader == source.category]
+    kept = source.archived() | {LOGSOURCE[1]: [source.category, *narrower] if narrower else source.category}
+    return {name: value for name, value in kept.items() if value}
 
 
 def _category(service: str, doc: Document) -> str:

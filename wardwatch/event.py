@@ -23,6 +23,8 @@ ECS_VERSION = "8.17.0"
 MAX_BYTES = 900_000  # of one encoded event: below Kafka's default record limit of 1 MiB with room for headers
 MAX_DEPTH = 8  # of arrays and objects below the document itself
 MAX_INTEGER = 2**63 - 1  # Elasticsearch `long`
+LOGSOURCE = ("wardwatch.logsource.product", "wardwatch.logsource.category", "wardwatch.logsource.service")
+"""Fields that the store adds to an event, of which only the envelope speaks: none of the same name in a log counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,10 @@ class LogSource:
     product: str = ""
     category: str = ""
     service: str = ""
+
+    def archived(self) -> dict[str, str]:
+        """Return the fields in which an archived event keeps it."""
+        return dict(zip(LOGSOURCE, (self.product, self.category, self.service), strict=True))
 
 
 @dataclass(slots=True)
@@ -107,10 +113,10 @@ def event_id(tenant: str, source: str, *parts: str | bytes) -> str:
     return digest.hexdigest()
 
 
-def encode(doc: Document) -> bytes:
+def encode(doc: Document, *, max_bytes: int = MAX_BYTES) -> bytes:
     """Return the document as JSON bytes.
 
-    Raises DecodeError naming the limit: more than MAX_BYTES, deeper than MAX_DEPTH, a number outside the range of
+    Raises DecodeError naming the limit: more than ``max_bytes``, deeper than MAX_DEPTH, a number outside the range of
     MAX_INTEGER, NaN or infinity, a lone surrogate, or a value that JSON does not have.
     """
     check(doc)
@@ -118,8 +124,8 @@ def encode(doc: Document) -> bytes:
         data = orjson.dumps(doc)
     except (orjson.JSONEncodeError, UnicodeEncodeError) as error:
         raise DecodeError(f"not JSON: {error}", step="encode") from None
-    if len(data) > MAX_BYTES:
-        raise DecodeError(f"{len(data)} bytes, at most {MAX_BYTES} are carried", step="encode")
+    if len(data) > max_bytes:
+        raise DecodeError(f"{len(data)} bytes, at most {max_bytes} are carried", step="encode")
     return data
 
 

@@ -151,7 +151,7 @@ def _tab(console: Console, seen: Visitor, alert: AlertView, tab: Tab) -> dict[st
 
 def _event(doc: dict[str, Any], alert: AlertView, matched: dict[str, list[str]]) -> dict[str, Any]:
     fields = [(shown(name, 80), shown(value), name in matched) for name, value in sorted(doc.items())]
-    bookkeeping = ("event.", "ecs.", "observer.", "log.", "@")
+    bookkeeping = ("event.", "ecs.", "observer.", "log.", "wardwatch.", "@")
     return {
         "when": moment(doc.get("@timestamp"), alert.hospital.zone),
         "action": shown(doc.get("event.action") or doc.get("message") or doc.get("event.dataset"), 160),

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from detections import opening
+from detections.archive import event_of
 from detections.cli.loaded import load
 from detections.explaining import explain as explained
 from detections.explanation_text import LANGUAGES, Teller
@@ -115,4 +116,4 @@ def _of_store(event_id: str, tenant: str) -> Event:
         store.close()
     if not docs:
         raise NotFound(f"no event {event_id[:80]!r} of {tenant[:80]!r}", step="rules explain")
-    return Event(docs[0], tenant, "")
+    return event_of(tenant, docs[0])

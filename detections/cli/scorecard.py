@@ -33,6 +33,7 @@ def show_scorecard(
     """Show what each rule gave: alerts, matches, open ones, verdicts, precision, last fired; the worst first.
 
     Precision is TP / (TP + benign + FP) of the alerts that were closed; rules nobody judged come after the judged ones.
+    What a rule costs is not among it, for that takes events: see [bold]wardwatch rules profile[/bold].
 
     [bold]Examples[/bold]
 

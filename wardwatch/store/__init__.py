@@ -154,7 +154,11 @@ class Kinds:
 
 
 class Events(Protocol):
-    """Archived events of all tenants, in daily indices."""
+    """Archived events of all tenants, in daily indices.
+
+    A stored document has the event's log source beside its own fields (event.LOGSOURCE), which text searches do not
+    read.
+    """
 
     def write(self, events: Sequence[Event]) -> list[Result]:
         """Create each event by its id (ALREADY_THERE when it exists); raises StoreUnavailable."""

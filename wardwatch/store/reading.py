@@ -10,7 +10,7 @@ from typing import Any
 
 from wardwatch.alert import WORKFLOW, AlertDocument, Severity, parse_alert_id
 from wardwatch.errors import NotFound, RecordError, RejectedByStore
-from wardwatch.event import Document, Event, encode, parse_time
+from wardwatch.event import MAX_BYTES, Document, Event, encode, parse_time
 from wardwatch.store import AlertWrite, Scope
 
 TITLES = (
@@ -28,6 +28,7 @@ ENTITIES = ("host.name", "user.id", "wardwatch.alert.patient_token")
 """Fields of an alert that name an entity, beside ``related.*``."""
 
 MAX_ID_BYTES = 512  # Elasticsearch's limit of `_id`
+_ENVELOPE_BYTES = 1000  # what the log source may add to the largest event
 PAST_DAYS = 31
 FUTURE_DAYS = 2
 
@@ -103,9 +104,10 @@ def severity_name(number: int) -> str:
 
 
 def read_event(event: Event) -> tuple[int, bytes]:
-    """Check an event and return its time in Unix milliseconds and its JSON; raises RecordError."""
+    """Check an event and return its time in Unix milliseconds and its JSON with its log source; raises RecordError."""
     _check_length(event.doc.get("event.id"), "event.id")
-    return _moment_ms(event.doc.get("@timestamp"), "@timestamp"), encode(event.doc)
+    archived = encode(event.doc | event.logsource.archived(), max_bytes=MAX_BYTES + _ENVELOPE_BYTES)
+    return _moment_ms(event.doc.get("@timestamp"), "@timestamp"), archived
 
 
 def event_day(event: Event) -> date:

@@ -12,6 +12,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from detections.cli import rules
+from detections.logsource import of_document
 from tests.detections.rules_under_test import rule_document
 from tests.wardwatch.store.samples import EVERYBODY, alert, settle
 from wardwatch.event import Event, rfc3339
@@ -47,7 +48,7 @@ class Laboratory:
         """Return the event of a document."""
         at = rfc3339(MIDNIGHT + number * every)
         whole = {"@timestamp": at, "event.id": f"{number:08x}", "event.dataset": "linux.sshd", **doc}
-        return Event(whole, tenant or self.tenant, "linux", received=MIDNIGHT)
+        return Event(whole, tenant or self.tenant, "linux", of_document(whole), received=MIDNIGHT)
 
 
 def invoke(*arguments: object) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -11,14 +12,15 @@ from xml.etree import ElementTree
 
 import orjson
 import pytest
+import yaml
 
 from detections.archive import Archive
-from detections.logsource import of_document
 from detections.sigma import Ruleset
 from tests.detections.cli.laboratory import DAY, ROOT, Laboratory, invoke
 from tests.detections.rules_under_test import rule_document
+from tests.wardwatch.store.samples import settle
 from wardwatch.bus import open_bus
-from wardwatch.event import Document, Event
+from wardwatch.event import LOGSOURCE, Document, Event, LogSource
 from wardwatch.settings import load
 from wardwatch.tables import Tables
 from wardwatch.topics import TABLES
@@ -60,6 +62,19 @@ def test_the_span_is_read_in_the_zone_of_the_hospital(lab: Laboratory) -> None:
     assert backtest(lab, lab.rule(ROOT), *zoned)["rules"][0]["matches"] == 2
 
 
+def test_a_hospitals_own_version_of_a_rule_in_force_is_tried_on_its_events(lab: Laboratory) -> None:
+    theirs = ROOT | {"detection": {"a": {"user.name": "ops"}, "condition": "a"}}
+    with closing(open_bus(load().bus_url)) as bus, closing(Tables(bus)) as tables:
+        bus.ensure_topics([TABLES])
+        tables.put("rules", "", "root", {"text": yaml.safe_dump(ROOT)})
+        tables.put("rules", lab.tenant, "root", {"text": yaml.safe_dump(theirs)})
+    lab.archive(logins("root", "root", "ops"))
+    other = f"{lab.tenant}_x"
+    lab.archive(logins("root", "root", "ops"), tenant=other)
+    (found,) = backtest(lab, ROOT["id"], *DAY, "--tenant", other)["rules"]
+    assert {row["tenant"]: row["matches"] for row in found["days"]} == {lab.tenant: 1, other: 2}
+
+
 def test_only_events_of_the_rules_log_sources_are_read(lab: Laboratory) -> None:
     sysmon = {"event.dataset": "windows.sysmon", "winlog.channel": "Microsoft-Windows-Sysmon/Operational"}
     windows = [{**sysmon, "winlog.event_id": number, "process.executable": "C:\\a.exe"} for number in (1, 3, 1)]
@@ -84,9 +99,28 @@ def test_it_finds_what_the_rules_find_in_every_event(lab: Laboratory) -> None:
         file = lab.rule(rule_document({"user.name": "root"}, logsource=source))
         ruleset = Ruleset.load([file])
         events = [lab.event(number, doc) for number, doc in enumerate(docs)]
-        for event in events:
-            event.logsource = of_document(event.doc)
         assert backtest(lab, file, *DAY)["rules"][0]["matches"] == sum(bool(ruleset.match(each)) for each in events)
+
+
+def test_an_archived_event_keeps_the_log_source_that_its_fields_do_not_tell(lab: Laboratory) -> None:
+    events = [lab.event(number, {"event.dataset": "cef", "user.name": "root"}) for number in range(3)]
+    for event, product in zip(events, ("fortinet", "paloalto"), strict=False):
+        event.logsource = LogSource(product, "firewall")
+    lab.store.events.write(events)
+    settle(lab.store)
+    report = backtest(lab, lab.rule(ROOT | {"logsource": {"product": "fortinet"}}), *DAY)
+    assert (report["events_read"], report["rules"][0]["matches"]) == (1, 1)
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+def test_an_event_archived_before_log_sources_were_is_told_by_its_fields(lab: Laboratory, tmp_path: Path) -> None:
+    lab.archive(logins("root", "ops"))
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as file:
+        paths = [f'$."{name}"' for name in LOGSOURCE]
+        file.execute("UPDATE events SET doc = json_remove(CAST(doc AS TEXT), ?, ?, ?)", paths)
+        file.commit()
+    assert backtest(lab, lab.rule(ROOT), *DAY)["rules"][0]["matches"] == 1
+    assert backtest(lab, lab.rule(ROOT | {"logsource": {"product": "mysql"}}), *DAY)["events_read"] == 0
 
 
 def test_samples_are_the_first_events_and_say_why(lab: Laboratory) -> None:
@@ -122,7 +156,7 @@ def test_an_interrupt_prints_what_is_known(lab: Laboratory, monkeypatch: pytest.
 
     def interrupted(archive: Archive, tenant: str, doc: Document) -> Event:
         if doc["event.id"] == "00000005":
-            signal.raise_signal(signal.SIGINT)
+            signal.default_int_handler(signal.SIGINT, None)  # a parent may have had SIGINT ignored
         return get(archive, tenant, doc)
 
     monkeypatch.setattr(Archive, "event", interrupted)

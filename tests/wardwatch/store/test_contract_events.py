@@ -11,7 +11,7 @@ import pytest
 
 from tests.wardwatch.store.samples import EVERYBODY, START, event, settle
 from wardwatch.errors import NotFound, RecordError
-from wardwatch.event import Document, Event, rfc3339
+from wardwatch.event import LOGSOURCE, MAX_BYTES, Document, Event, LogSource, encode, rfc3339
 from wardwatch.store import Kinds, Outcome, Page, Result, Scope, Store
 from wardwatch.store.reading import event_day
 
@@ -22,6 +22,11 @@ def archive(store: Store, *events: Event) -> None:
     """Write new events."""
     assert store.events.write(events) == [STORED] * len(events)
     settle(store)
+
+
+def kept(event: Event) -> Document:
+    """Return the document that a store has of an event."""
+    return event.doc | event.logsource.archived()
 
 
 def ids(page: Page | list[Document]) -> list[int]:
@@ -36,7 +41,27 @@ def test_an_event_is_stored_once_however_often_it_is_delivered(store: Store, ten
     assert store.events.write([two, event(tenant, 1, message="changed")]) == [THERE, THERE]
     settle(store)
     assert store.events.count(tenant) == 2
-    assert store.events.get(EVERYBODY, tenant, [one.id]) == [one.doc]
+    assert store.events.get(EVERYBODY, tenant, [one.id]) == [kept(one)]
+
+
+def test_an_event_keeps_the_log_source_of_its_envelope_whatever_its_document_claims(store: Store, tenant: str) -> None:
+    one = replace(event(tenant, 1), logsource=LogSource("fortinet", "", "event"))
+    two = replace(event(tenant, 2, wardwatch__logsource__product="fortinet"), logsource=LogSource("linux"))
+    archive(store, one, two)
+    found = store.events.search(EVERYBODY, tenant, fields={"wardwatch.logsource.product": "fortinet"})
+    names = dict(zip(LOGSOURCE, ("fortinet", "", "event"), strict=True))
+    assert [item.doc for item in found.items] == [one.doc | names]
+    assert store.events.tally(EVERYBODY, tenant, LOGSOURCE) == {("fortinet", "", "event"): 1, ("linux", "", ""): 1}
+    kinds = Kinds(LOGSOURCE, frozenset({("linux", "", "")}))
+    assert ids(list(store.events.scan(EVERYBODY, tenant, kinds=kinds))) == [2]
+    assert ids(store.events.search(EVERYBODY, tenant, text="event")) == []
+
+
+def test_the_largest_event_of_the_bus_is_archived_with_its_log_source(store: Store, tenant: str) -> None:
+    room = MAX_BYTES - len(encode(event(tenant, 1, message="").doc))
+    largest = replace(event(tenant, 1, message="x" * room), logsource=LogSource("fortinet", "firewall", "event"))
+    archive(store, largest)
+    assert len(encode(largest.doc)) == MAX_BYTES
 
 
 def test_one_id_in_two_tenants_is_two_events(store: Store, tenant: str) -> None:
@@ -227,7 +252,7 @@ def test_hostile_field_names_and_types_spoil_no_other_event(store: Store, tenant
     good = event(tenant, 5, source__port=514, user__name="li", new__field="fresh", winlog__event_data__A="1")
     archive(store, *hostile, good)
     wanted = [item.id for item in (*hostile, good)]
-    assert store.events.get(EVERYBODY, tenant, wanted) == [item.doc for item in (*hostile, good)]
+    assert store.events.get(EVERYBODY, tenant, wanted) == [kept(item) for item in (*hostile, good)]
     assert ids(store.events.search(EVERYBODY, tenant, fields={"source.port": "514", "user.name": "li"})) == [5]
 
 

@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import Any, Final
 
+from wardwatch.event import LOGSOURCE
+
 ALERTS: Final = "logs-wardwatch.alert-"
 EVENTS: Final = "logs-wardwatch.event-"
 COLLECTIONS: Final = "wardwatch-"
@@ -66,6 +68,7 @@ _EVENT: Final = {
     **_KNOWN,
     "@timestamp": {"type": "date"},
     "event.created": _MOMENT,
+    **dict.fromkeys(LOGSOURCE, _KEYWORD),
     TEXT: {"type": "text"},
 }
 

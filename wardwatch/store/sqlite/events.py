@@ -11,7 +11,7 @@ from itertools import product
 import orjson
 
 from wardwatch.errors import RecordError
-from wardwatch.event import Document, Event
+from wardwatch.event import LOGSOURCE, Document, Event
 from wardwatch.store import Kinds, Outcome, Page, Result, Scope, Stored, Values
 from wardwatch.store.reading import event_day, read_event, terms, texts, unix_ms
 from wardwatch.store.sqlite.database import Condition, Database, every, match, words
@@ -146,7 +146,8 @@ def _where(
 ) -> Condition:
     parts: list[Condition] = [("tenant = ?", [tenant])]
     # a value that has words is looked up in the text index first: `holds` reads whole documents
-    phrases = [value for value in fields.values() if terms(value) and value not in ("true", "false")]
+    indexed = [value for name, value in fields.items() if name not in LOGSOURCE]
+    phrases = [value for value in indexed if terms(value) and value not in ("true", "false")]
     for searched in ([text] if text.strip() else []) + phrases:
         parts.append(("seq IN (SELECT rowid FROM event_text WHERE event_text MATCH ?)", [match(searched)]))
     parts += [("holds(doc, ?, ?)", [name, value]) for name, value in fields.items()]
