@@ -9,7 +9,12 @@ from datetime import tzinfo
 from typing import Any
 
 from detections import logsource
+from detections.correlation import alerts, records
+from detections.correlation.correlator import chained
+from detections.correlation.group import Firing
+from detections.correlation.replay import Replay
 from detections.sigma import Match, Ruleset
+from detections.sigma.view import View
 from enrich.context import Context
 from wardwatch.alert import Severity
 from wardwatch.errors import DecodeError
@@ -41,18 +46,23 @@ def complete(event: Event, context: Context) -> None:
         context.enrich(event)
 
 
+Origin = tuple[str, int, str]
+"""(file, number of the record, event id)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """One match: the record it is in, the event and the rule."""
 
+    file: str
     record: int
     event: Event
     match: Match
 
-    def row(self, file: str) -> Document:
+    def row(self) -> Document:
         """Return the match as it is printed."""
         return {
-            "file": file,
+            "file": self.file,
             "record": self.record,
             "rule_id": self.match.rule.id,
             "rule_title": self.match.rule.title,
@@ -60,6 +70,30 @@ class Found:
             "event_id": self.event.id,
             "@timestamp": self.event.doc.get("@timestamp"),
             "matched": self.match.matched,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """One alert of a correlation: its latest firing, and the record of the event at which it fired."""
+
+    file: str
+    record: int
+    event_id: str
+    firing: Firing
+
+    def row(self) -> Document:
+        """Return the alert as it is printed."""
+        card = self.firing.correlation.card
+        return {
+            "file": self.file,
+            "record": self.record,
+            "rule_id": card.id,
+            "rule_title": card.name,
+            "level": card.severity.value,
+            "event_id": self.event_id,
+            "@timestamp": alerts.time_of(self.firing.last.at_ms),
+            "matched": alerts.matched(self.firing),
         }
 
 
@@ -83,8 +117,10 @@ class Scan:
     events: int = 0
     refused: int = 0
     matches: Counter[tuple[Severity, str]] = field(default_factory=Counter)
+    _replay: Replay = field(default_factory=Replay)
+    _origins: dict[str, Origin] = field(default_factory=dict)
 
-    def record(self, record: ReadRecord) -> Iterator[Found | Refused]:
+    def record(self, file: str, record: ReadRecord) -> Iterator[Found | Refused]:
         """Yield the matches in a record, or what is wrong with it."""
         self.records += 1
         if record.problem:
@@ -96,13 +132,35 @@ class Scan:
             except DecodeError as error:
                 yield self._refused(record.number, error.reason)
             else:
-                yield from self._found(record.number, event)
+                yield from self._found(file, record.number, event)
 
-    def _found(self, number: int, event: Event) -> Iterator[Found]:
-        for match in self.rules.match(event, self.zone):
-            if match.rule.severity in self.levels:
+    def correlated(self) -> Iterator[Raised]:
+        """Yield the alerts of correlations over all records, in order of event time."""
+        latest: dict[tuple[str, str, tuple[str, ...], int], Firing] = {}
+        for firing in self._replay.firings():
+            origin = self._origins[firing.last.event_id]
+            self._origins.update((fed.event_id, origin) for fed, _ in chained(firing))
+            if firing.correlation.alerts and firing.correlation.card.severity in self.levels:
+                latest[firing.correlation.card.id, firing.tenant, firing.group, firing.opened_ms] = firing
+        for firing in sorted(latest.values(), key=lambda each: each.last[:2]):
+            card = firing.correlation.card
+            self.matches[card.severity, card.name] += 1
+            yield Raised(*self._origins[firing.last.event_id], firing)
+
+    def _found(self, file: str, number: int, event: Event) -> Iterator[Found]:
+        met = self.rules.match(event, self.zone)
+        self._feed((file, number, event.id), event, [match.rule.id for match in met])
+        for match in met:
+            if match.rule.severity in self.levels and match.rule.id not in self.rules.correlated.silent:
                 self.matches[match.rule.severity, match.rule.title] += 1
-                yield Found(number, event, match)
+                yield Found(file, number, event, match)
+
+    def _feed(self, origin: Origin, event: Event, met: list[str]) -> None:
+        intakes = self.rules.correlated.of(met, event.tenant)
+        if intakes and isinstance(event.doc.get("@timestamp"), str):  # without a time it has no place in a window
+            for fed, correlation in records.of_event(intakes, event, View(event.doc, self.zone)):
+                self._replay.take(fed, correlation)
+                self._origins.setdefault(fed.event_id, origin)
 
     def _refused(self, number: int, reason: str) -> Refused:
         self.refused += 1

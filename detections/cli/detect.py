@@ -16,7 +16,7 @@ from detections import opening
 from detections.cli.loaded import load
 from detections.cli.scan_report import ScanReport
 from detections.opening import STDIN, Opened
-from detections.scanning import Found, Hospital, Scan
+from detections.scanning import Found, Hospital, Raised, Scan
 from detections.sigma import Ruleset
 from enrich.context import Context
 from enrich.lookups.inventory import read_rows
@@ -46,7 +46,8 @@ def detect(
 
     Reads EVTX, Windows events as JSON, ECS documents and every source of [bold]wardwatch parse[/bold], also in gzip.
     Events are scrubbed as those that leave a hospital; the number of the record leads to the original. A match has
-    file, record, rule_id, rule_title, level, event_id, @timestamp and matched.
+    file, record, rule_id, rule_title, level, event_id, @timestamp and matched. Correlations come last, one object an
+    alert, with the record of the latest event that it counts.
 
     Exit code: 0 ran; 1 ran, but some records can't be read (each is named); 2 could not run.
 
@@ -102,6 +103,8 @@ class _Run:
         with _written(output) as lines, self.report.progress(opening.size_bytes(files), quiet=quiet):
             for path in files:
                 self._file(path, lines)
+            for raised in self.scan.correlated():
+                lines.write(_line(raised))
             lines.flush()
 
     def _file(self, path: Path, lines: BinaryIO) -> None:
@@ -124,13 +127,17 @@ class _Run:
             return
         self.report.chosen(name, source, why)
         for record in self.reader.read(opened.stream, source, name=name, zone=self.scan.zone, charset=self.charset):
-            for found in self.scan.record(record):
+            for found in self.scan.record(name, record):
                 if isinstance(found, Found):
-                    lines.write(safe_json(orjson.dumps(found.row(name)).decode()).encode() + b"\n")
+                    lines.write(_line(found))
                 else:
                     self.report.say(f"{name}: record {found.record}: {found.reason}")
             if record.number % _PROGRESS_EVERY == 0:
                 self.report.read_to(opened.position())
+
+
+def _line(found: Found | Raised) -> bytes:
+    return safe_json(orjson.dumps(found.row()).decode()).encode() + b"\n"
 
 
 def _written(output: Path | None) -> AbstractContextManager[BinaryIO]:

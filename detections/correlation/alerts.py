@@ -31,29 +31,30 @@ def arrivals(firing: Firing, taken_ms: int) -> Iterator[Arrival]:
     """Yield the matches of a firing; ``taken_ms`` is when the bus took the one at which it fired (Unix time)."""
     fields: Document = msgspec.json.decode(firing.fields)
     group = dict(zip(firing.correlation.group_by, firing.group, strict=True))
-    sentence, matched = _sentence(firing, group, fields), _matched(firing)
+    sentence, found = _sentence(firing, group, fields), matched(firing)
     for entry in firing.evidence:
         match = MatchRecord(
             tenant=firing.tenant,
             rule=firing.correlation.card,
             group=group,
             event_id=entry.event_id,
-            timestamp=_time(entry.at_ms),
+            timestamp=time_of(entry.at_ms),
             index=entry.stored,
             source=firing.source,
-            matched=matched,
+            matched=found,
             fields=fields,
             sentence=sentence,
-            opened=_time(firing.opened_ms),
+            opened=time_of(firing.opened_ms),
         )
         yield Arrival(match, NOWHERE, NOWHERE, taken_ms)
 
 
-def _time(at_ms: int) -> str:
+def time_of(at_ms: int) -> str:
+    """Return a moment of a window (Unix ms) as RFC 3339."""
     return rfc3339(datetime.fromtimestamp(at_ms / 1000, UTC))
 
 
-def _matched(firing: Firing) -> dict[str, list[str]]:
+def matched(firing: Firing) -> dict[str, list[str]]:
     """Return what was measured, and how many matches of each rule the window has."""
     counts = zip(firing.correlation.sources, firing.counts, strict=True)
     measured = ", ".join(firing.correlation.fields) or firing.correlation.kind

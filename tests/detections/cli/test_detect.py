@@ -238,3 +238,52 @@ def test_a_reader_that_stops_reading_is_no_error(folder: Path) -> None:
         process.stdout.close()
         assert b"Traceback" not in process.stderr.read()
         assert process.wait(60) == 0
+
+
+def correlated(identity: str, rules: list[str], gte: int, **more: Any) -> str:
+    body = {"type": "event_count", "rules": rules, "group-by": ["source.ip"], "timespan": "10m"}
+    return written(
+        {
+            "title": f"Correlation {identity[0]}",
+            "id": identity,
+            "level": "high",
+            "correlation": {**body, "condition": {"gte": gte}, **more},
+        }
+    )
+
+
+def login(number: int, minute: int, address: str = "10.1.1.1") -> bytes:
+    event = {"event.id": f"e{number}", "@timestamp": f"2026-03-01T02:{minute:02}:00.000Z", "source.ip": address}
+    return orjson.dumps({**ROOT_LOGIN, **event})
+
+
+def test_a_correlation_over_files_in_any_order_is_one_line_an_alert_at_its_latest_event(folder: Path) -> None:
+    identity = "11111111-1111-4111-8111-111111111111"
+    (folder / "three.yml").write_text(correlated(identity, [RULE_ID], 3))
+    (folder / "a.ndjson").write_bytes(b"\n".join([login(4, 9), login(1, 0), login(5, 30)]))
+    (folder / "b.ndjson").write_bytes(b"\n".join([login(3, 5), login(6, 6, "10.2.2.2"), login(2, 2), login(2, 2)]))
+    result = detect("--rules", folder, folder / "a.ndjson", folder / "b.ndjson")
+    assert result.exit_code == 0
+    assert matches(result) == [
+        {
+            "file": str(folder / "a.ndjson"),
+            "record": 1,
+            "rule_id": identity,
+            "rule_title": "Correlation 1",
+            "level": "high",
+            "event_id": "e4",
+            "@timestamp": "2026-03-01T02:09:00.000Z",
+            "matched": {"event_count": ["4"], "A rule": ["4"]},
+        }
+    ]
+
+
+def test_a_correlation_over_correlations_names_the_record_that_completed_it(folder: Path) -> None:
+    lower, upper = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+    (folder / "lower.yml").write_text(correlated(lower, [RULE_ID], 2, generate=True))
+    (folder / "upper.yml").write_text(correlated(upper, [lower], 2, timespan="1h"))
+    (folder / "a.ndjson").write_bytes(b"\n".join([login(4, 41), login(3, 40), login(2, 1), login(1, 0)]))
+    result = detect("--rules", folder, "--level", "high", folder / "a.ndjson")
+    plain = [(each["record"], each["rule_id"]) for each in matches(result)]
+    assert plain == [*((number, RULE_ID) for number in (1, 2, 3, 4)), (1, upper)]
+    assert matches(result)[-1]["event_id"] == "e4"
