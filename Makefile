@@ -29,8 +29,9 @@ check: setup ## lint, types, architecture
 bench: setup ## every benchmark
 	$(BIN)/python -m bench
 
-catalogue: setup ## write the source catalogue from the parsers
-	$(BIN)/python -m ingest.catalogue docs/reference/sources
+catalogue: setup ## write the source catalogue and the fields for rules from the parsers
+	$(BIN)/python -m ingest.catalogue docs/reference/sources detections/sources.json
+	$(BIN)/python -m detections.field_page docs/rules/fields.md
 
 lock: ## refresh requirements.lock
 	uv pip compile pyproject.toml --all-extras --generate-hashes --universal --python-version 3.11 --no-header -o requirements.lock

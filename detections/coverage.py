@@ -54,7 +54,9 @@ class Technique:
         """Its figures and rules in words."""
         titles = "; ".join(safe_text(rule.title, limit=120) for rule in self.rules[:_LISTED])
         more = f"; and {len(self.rules) - _LISTED} more" if len(self.rules) > _LISTED else ""
+        never = sum(bool(rule.no_data) for rule in self.rules)
         counts = f"{len(self.rules)} rules on, {len(self.with_data)} with data, {self.alerts.total()} alerts"
+        counts += f", {never} that no parser's events can meet" if never else ""
         return f"{counts}: {titles}{more}"
 
 
@@ -63,7 +65,7 @@ def coverage(rules: Iterable[Rule], sources: Collection[LogSource], alerts: Iter
     fired = Counter(alert.rule for alert in alerts)
     found: dict[str, Technique] = {}
     for rule in rules:
-        has_data = any(rule.concerns(source) for source in sources)
+        has_data = not rule.no_data and any(rule.concerns(source) for source in sources)
         for identifier in attack.techniques(rule.card.tags):
             technique = found.setdefault(identifier, Technique(identifier, attack.name(identifier)))
             technique.rules.append(rule)

@@ -129,6 +129,12 @@ def no_tests(draft: Draft) -> Iterator[tuple[str, str]]:
         yield "title:", f"no events beside it in {test_file(draft.rule).name}"
 
 
+def no_data(draft: Draft) -> Iterator[tuple[str, str]]:
+    """A rule that no event of any parser can meet."""
+    if draft.rule.no_data:
+        yield "logsource:", f"no data expected: {draft.rule.no_data}"
+
+
 LINTS: dict[str, tuple[str, Lint]] = {
     "missing_field": ("warning", missing_field),
     "long_title": ("warning", long_title),
@@ -139,6 +145,7 @@ LINTS: dict[str, tuple[str, Lint]] = {
     "unknown_attack_tag": ("warning", unknown_attack_tag),
     "missing_chinese": ("warning", missing_chinese),
     "no_tests": ("warning", no_tests),
+    "no_data": ("warning", no_data),
 }
 """Name → severity and function."""
 

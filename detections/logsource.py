@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wardwatch.channels import SERVICES
 from wardwatch.event import LOGSOURCE, Document, LogSource
 
 if TYPE_CHECKING:  # worth half a second of a start that needs no pySigma
@@ -58,11 +59,6 @@ _DATASETS = {
     },
 }
 """Datasets whose events all have one log source; of others, such as CEF, the record's headers alone tell it."""
-_CHANNELS = {
-    "windows powershell": "powershell-classic",
-    "powershellcore/operational": "powershell",
-    "microsoft-windows-windows defender/operational": "windefend",
-}
 _REGISTRY = {"CreateKey": "registry_add", "DeleteKey": "registry_delete", "DeleteValue": "registry_delete"}
 _CATEGORIES = {
     ("security", 4688): "process_creation",
@@ -90,10 +86,12 @@ _CATEGORIES = {
     ("sysmon", 21): "wmi_event",
     ("sysmon", 22): "dns_query",
     ("sysmon", 23): "file_delete",
+    ("sysmon", 24): "clipboard_capture",
     ("sysmon", 25): "process_tampering",
     ("sysmon", 26): "file_delete_detected",
     ("sysmon", 27): "file_block_executable",
     ("sysmon", 29): "file_executable_detected",
+    ("sysmon", 255): "sysmon_error",
     ("powershell", 4103): "ps_module",
     ("powershell", 4104): "ps_script",
     ("powershell-classic", 400): "ps_classic_start",
@@ -111,7 +109,7 @@ def of_document(doc: Document) -> LogSource:
     """Return the log source that ``event.dataset`` or the Windows channel tells; an empty one where neither does."""
     if "winlog.channel" not in doc:
         return _DATASETS.get(str(doc.get("event.dataset", "")), LogSource())
-    service = _service(str(doc["winlog.channel"]).lower())
+    service = SERVICES.get(str(doc["winlog.channel"]).lower(), "")
     return LogSource("windows", _category(service, doc), service)
 
 
@@ -122,6 +120,15 @@ def condition(source: LogSource) -> dict[str, Any]:
     return {name: value for name, value in kept.items() if value}
 
 
+def holds(wanted: LogSource, own: LogSource) -> bool:
+    """Tell whether each part that a rule names is the event's own; a category is also the one that takes it in."""
+    return (
+        wanted.product in ("", own.product)
+        and wanted.category in ("", own.category, BROADER.get(own.category))
+        and wanted.service in ("", own.service)
+    )
+
+
 def _category(service: str, doc: Document) -> str:
     event_id = doc.get("winlog.event_id")
     if not isinstance(event_id, int):
@@ -130,12 +137,3 @@ def _category(service: str, doc: Document) -> str:
     if category == "registry_event":
         return _REGISTRY.get(str(doc.get("winlog.event_data.EventType")), category)
     return category
-
-
-def _service(channel: str) -> str:
-    if channel in _CHANNELS:
-        return _CHANNELS[channel]
-    # Microsoft-Windows-TaskScheduler/Operational is taskscheduler; the print service has two, told apart
-    name = channel.removeprefix("microsoft-windows-")
-    service, _, kind = name.partition("/")
-    return f"{service}-{kind}" if service in ("printservice", "codeintegrity", "smbclient") else service

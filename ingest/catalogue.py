@@ -6,14 +6,19 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, astuple
 from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import orjson
 
-from ingest.parsers import PARSERS, Parsed, Parser, Record, Site, parser
+from ingest.parsers import MAPPINGS, PARSERS, Parsed, Parser, Record, Site, parser, windows_events
 from ingest.scrub import Action, scrub
 from ingest.vault import HmacTokens
 from wardwatch.event import Document, LogSource
@@ -33,6 +38,10 @@ _SCRUBBED = {
     Action.MASK: "ASCII only, long numbers and homes masked",
     Action.COMMAND: "ASCII only, contents of quotes masked",
 }
+_OPEN = {"windows": ("winlog.event_data.*", "winlog.user_data.*")}
+_LOGSOURCES = {"windows": windows_events.logsources()}
+_DOTTED = re.compile(r"[\"']([a-z_]+(?:\.\w*[a-z0-9])+)[\"']")
+_IMPORTED = re.compile(r"^from ingest\.parsers\.(\w+) import", re.M)
 _INDEX = """# Sources
 
 What each parser reads and the Sigma log source of its events. A page for each has its fields and an example. See for
@@ -108,8 +117,61 @@ def _logsource(found: LogSource) -> str:
     return " / ".join({"": "–", "*": "by event"}.get(part, part) for part in parts)
 
 
-def main(folder: Path) -> None:
-    """Write the catalogue."""
+def entries() -> bytes:
+    """Return what rules can count on, as JSON: of each source its log sources, and its fields with their types."""
+    return orjson.dumps([_entry(parser(name)) for name in PARSERS], option=_PRETTY) + b"\n"
+
+
+def _entry(source: Parser) -> dict[str, object]:
+    found = list(events(source, source.sample()))
+    told = {one.logsource for one in found} | {each for each in source.logsources if "*" not in astuple(each)}
+    told |= set(_LOGSOURCES.get(source.name, ()))
+    own = {name: type_of(value) for one in found for name, value in one.doc.items() if value is not None}
+    stated = {name: kind for name in _named(source) if (kind := _type(name, source.name, own))}
+    kinds = stated | own | dict.fromkeys(_OPEN.get(source.name, ()), "any")
+    return {
+        "name": source.name,
+        "title": source.title,
+        "logsources": [asdict(each) for each in sorted(told, key=astuple)],
+        "fields": {name: kind for name, kind in kinds.items() if not name.startswith("privacy.")},
+    }
+
+
+def _named(source: Parser) -> set[str]:
+    """Return the dotted names in a source's module, those it is made of, or its mapping: what it may set."""
+    if source.name in MAPPINGS:
+        return set(_DOTTED.findall(files("ingest").joinpath("mappings", f"{source.name}.toml").read_text("utf-8")))
+    seen: set[str] = set()
+    waiting = [source.name]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += _IMPORTED.findall(_code(name))
+    return {name for module in seen for name in _DOTTED.findall(_code(module))}
+
+
+def _code(name: str) -> str:
+    return files("ingest").joinpath("parsers", f"{name}.py").read_text("utf-8")
+
+
+def _type(name: str, source: str, own: Mapping[str, str]) -> str:
+    """Return a name's type: the schema's, or keyword for a name beside others of the source's own; "" for no field."""
+    beside = name.rpartition(".")[0]
+    ours = beside.startswith(source) or any(each.rpartition(".")[0] == beside for each in own)
+    return schema().get(name, "keyword" if ours else "")
+
+
+@cache
+def schema() -> dict[str, str]:
+    """Return the fields of ``ecs.toml`` with their types."""
+    tables = tomllib.loads(files("ingest").joinpath("ecs.toml").read_text("utf-8"))
+    return {name: kind for table in ("ecs", "own") for kind, names in tables[table].items() for name in names}
+
+
+def main(folder: Path, data: Path) -> None:
+    """Write the catalogue: its pages, and the data that rules are judged by."""
+    data.write_bytes(entries())
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.md"):
         stale.unlink()
@@ -119,4 +181,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -82,7 +82,9 @@ def _print(techniques: list[Technique]) -> None:
     stages = Counter(each.stage for each in techniques)
     console = Console()
     console.print(table)
+    never = {rule.id for each in techniques for rule in each.rules if rule.no_data}
     console.print(
         f"{len(techniques)} techniques: {stages[Stage.HAS_FIRED]} fired, {stages[Stage.HAS_DATA]} have data, "
-        f"{stages[Stage.RULE_ON]} have no data"
+        f"{stages[Stage.RULE_ON]} have no data\n"
+        f"{len(never)} rules are on that no parser's events can meet: wardwatch rules list --no-data"
     )

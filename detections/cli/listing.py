@@ -21,6 +21,7 @@ from detections.sigma import PACK, Rejected, Rule, loading
 def list_rules(
     paths: Paths = None,
     rejected: Annotated[bool, typer.Option("--rejected", help="Only rules that are not in force, and why.")] = False,
+    no_data: Annotated[bool, typer.Option("--no-data", help="Only rules that no parser's events can meet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List rules with level, log source, title, where they come from, whose they are and who has muted them.
@@ -28,23 +29,26 @@ def list_rules(
     \b
     wardwatch rules list                       the rules in force
     wardwatch rules list --rejected my-rules/  what could not be loaded, with file, line and reason
+    wardwatch rules list --no-data my-rules/   rules in force that no parser's events can meet, and why
     wardwatch rules list --json | jq .id       for scripts
     """
     state = State.of(loading.read(file) for path in paths for file in loading.files(path)) if paths else in_force()
-    found = state.rejected
-    rows = [_rejected_row(each) for each in found] if rejected else [_row(each, state) for each in state.ruleset.rules]
+    found, without = state.rejected, state.ruleset.no_data
+    rules = without if no_data else state.ruleset.rules
+    rows = [_rejected_row(each) for each in found] if rejected else [_row(each, state) for each in rules]
     if as_json:
         for row in rows:
             sys.stdout.write(orjson.dumps(row).decode() + "\n")
         return
     table = Table(box=None)
-    shown = ("file", "line", "reason") if rejected else ("level", "logsource", "title", "from", "id")
+    shown = ["file", "line", "reason"] if rejected else ["level", "logsource", "title", "from", "id"]
+    shown += ["no_data"] if no_data and not rejected else []
     for name in shown:
         table.add_column(name, no_wrap=name == "id", overflow="fold")
     for row in rows:
         table.add_row(*(safe(row[name] if name in row else _whence(row)) for name in shown))
     Console().print(table)
-    Console().print(f"{len(state.ruleset.rules)} loaded, {len(found)} rejected")
+    Console().print(f"{len(state.ruleset.rules)} loaded, {len(found)} rejected, {len(without)} without data")
 
 
 def _row(rule: Rule, state: State) -> dict[str, str]:
@@ -59,11 +63,13 @@ def _row(rule: Rule, state: State) -> dict[str, str]:
         "muted": ", ".join(tenant or "every" for tenant in state.mutes(rule.id, datetime.now(UTC))),
         "file": str(rule.file),
         "version": rule.version,
+        "no_data": rule.no_data,
     }
 
 
 def _whence(row: dict[str, str]) -> str:
-    parts = [row["origin"], row["hospital"] if row["hospital"] != "every" else "", row["muted"] and "muted"]
+    hospital = row["hospital"] if row["hospital"] != "every" else ""
+    parts = [row["origin"], hospital, row["muted"] and "muted", row["no_data"] and "no data"]
     return " ".join(part for part in parts if part)
 
 

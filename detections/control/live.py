@@ -29,7 +29,8 @@ from wardwatch.topics import WORKERS
 log = structlog.get_logger()
 
 RULES = prometheus_client.Gauge("wardwatch_rules", "Rules by what became of them", ["outcome"])
-"""``outcome``: loaded; rejected (of files); refused (rows, of which the last good state is in force)."""
+"""``outcome``: loaded; no_data (loaded, but no parser's events can meet it);
+rejected (of files); refused (rows, of which the last good state is in force)."""
 
 _LOOK_S = 0.5
 _SETTLE_S = 0.2  # rows written together are taken together
@@ -127,7 +128,11 @@ class Live:
     def _show(self) -> None:
         now = self.state
         rejected = len(now.unread) + len(now.ruleset.rejected)
-        for outcome, count in (("loaded", now.ruleset.rules), ("refused", now.refused)):
+        for outcome, count in (
+            ("loaded", now.ruleset.rules),
+            ("no_data", now.ruleset.no_data),
+            ("refused", now.refused),
+        ):
             RULES.labels(outcome).set(len(count))
         RULES.labels("rejected").set(rejected)
         message = f"{len(now.ruleset.rules)} loaded, {rejected} rejected"

@@ -13,7 +13,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sigma.rule import SigmaRule, SigmaRuleBase
 
-from detections.logsource import BROADER
+from detections import sources
+from detections.logsource import holds
 from detections.sigma.evaluation import evaluate, evidence
 from detections.sigma.expression import Expression
 from detections.sigma.view import Scalar, View
@@ -172,17 +173,17 @@ class Rule:
         reason = self.presentation.reason
         return frozenset(self.presentation.group_by) | set(PLACEHOLDER.findall(reason.en + reason.zh))
 
+    @cached_property
+    def no_data(self) -> str:
+        """Why no parser's events can meet it, "" where some may."""
+        return sources.no_data(self.logsource, self.condition)
+
     def concerns(self, source: LogSource) -> bool:
         """Tell whether each of product, category and service is unnamed in the rule or the event's own.
 
         A category is also the one that takes it in (docs/decisions/0004-log-source.md).
         """
-        own = self.logsource
-        return (
-            own.product in ("", source.product)
-            and own.category in ("", source.category, BROADER.get(source.category))
-            and own.service in ("", source.service)
-        )
+        return holds(self.logsource, source)
 
     def applies(self, view: View) -> bool:
         """Tell whether the event meets the rule and every filter on it."""

@@ -83,6 +83,11 @@ class Ruleset:
             ruleset._take_over(previous)
         return ruleset
 
+    @property
+    def no_data(self) -> list[Rule]:
+        """The loaded rules that no parser's events can meet; each says why (``Rule.no_data``)."""
+        return [rule for rule in self.rules if rule.no_data]
+
     def match(self, event: Event, zone: tzinfo = ZONE) -> list[Match]:
         """Return the rules that the event meets; ``zone`` is the tenant's, for rules that ask for the hour."""
         met = self.program(event.logsource).match(event.doc, zone)

@@ -18,9 +18,10 @@ from ingest.parsers import Parsed, Parser, Record, Site
 from ingest.parsers.clock import moment
 from ingest.parsers.evtx_file import MAGIC, evtx_records
 from ingest.parsers.json_objects import json_objects
-from ingest.parsers.windows_events import KINDS, REGISTRY_ACTIONS, SERVICES, Kind
+from ingest.parsers.windows_events import KINDS, REGISTRY_ACTIONS, Kind
 from ingest.parsers.windows_shapes import WindowsEvent, plain, windows_event
 from ingest.scrub import Action
+from wardwatch.channels import SERVICES
 from wardwatch.errors import ParseError
 from wardwatch.event import MAX_BYTES, MAX_INTEGER, Document, LogSource, rfc3339
 

@@ -9,34 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-SERVICES = {
-    "security": "security",
-    "system": "system",
-    "application": "application",
-    "windows powershell": "powershell-classic",
-    "microsoft-windows-powershell/operational": "powershell",
-    "powershellcore/operational": "powershell",
-    "microsoft-windows-sysmon/operational": "sysmon",
-    "microsoft-windows-windows defender/operational": "windefend",
-    "microsoft-windows-printservice/admin": "printservice-admin",
-    "microsoft-windows-printservice/operational": "printservice-operational",
-    "microsoft-windows-taskscheduler/operational": "taskscheduler",
-    "microsoft-windows-wmi-activity/operational": "wmi",
-    "microsoft-windows-dns-client/operational": "dns-client",
-    "dns server": "dns-server",
-    "directory service": "ldap",
-    "microsoft-windows-ntlm/operational": "ntlm",
-    "microsoft-windows-bits-client/operational": "bits-client",
-    "microsoft-windows-codeintegrity/operational": "codeintegrity-operational",
-    "microsoft-windows-applocker/exe and dll": "applocker",
-    "microsoft-windows-applocker/msi and script": "applocker",
-    "microsoft-windows-smbclient/security": "smbclient-security",
-    "microsoft-windows-driverframeworks-usermode/operational": "driver-framework",
-    "microsoft-windows-windows firewall with advanced security/firewall": "firewall-as",
-    "microsoft-windows-terminalservices-localsessionmanager/operational": "terminalservices-localsessionmanager",
-    "microsoft-windows-security-mitigations/kernel mode": "security-mitigations",
-}
-"""Channel in lower case → service of Sigma's taxonomy."""
+from wardwatch.channels import SERVICES
+from wardwatch.event import LogSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +210,10 @@ KINDS: dict[tuple[str, int], Kind] = {
 
 REGISTRY_ACTIONS = {"CreateKey": "registry_add", "DeleteKey": "registry_delete", "DeleteValue": "registry_delete"}
 """Sysmon 12 ``EventType`` → Sigma category."""
+
+
+def logsources() -> set[LogSource]:
+    """Return the log source of every channel, and of every kind of event in it."""
+    kinds = {LogSource("windows", kind.sigma, service) for (service, _), kind in KINDS.items()}
+    registry = {LogSource("windows", category, "sysmon") for category in REGISTRY_ACTIONS.values()}
+    return {LogSource("windows", "", service) for service in SERVICES.values()} | kinds | registry

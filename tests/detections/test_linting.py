@@ -22,6 +22,7 @@ GOOD = rule_document(
     tags=["attack.persistence", "attack.t1078", "attack.g0016"],
     falsepositives=["Maintenance"],
     level="high",
+    logsource={"product": "linux", "service": "sshd"},
     wardwatch={"title": {"zh": "root 登录"}, "reason": {"en": "root", "zh": "root"}},
 )
 
@@ -53,8 +54,12 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "constant_condition": ({"detection": {"condition": "(selection or not selection) or filter"}}, "condition:"),
     "only_wildcards": ({"detection": {"selection": {"process.name": "*"}}}, "process.name:"),
     "open_regex": ({"detection": {"selection": {"process.name|re": ".*sh"}}}, "process.name|re:"),
-    "single_all": ({"detection": {"selection": {"user.name": ["a"], "x|contains|all": ["b"]}}}, "x|contains|all:"),
+    "single_all": (
+        {"detection": {"selection": {"user.name": ["a"], "host.name|contains|all": ["b"]}}},
+        "host.name|contains|all:",
+    ),
     "unknown_attack_tag": ({"tags": ["attack.t1078", "attack.t9999"]}, "attack.t9999"),
+    "no_data": ({"detection": {"selection": {"dns.question.name": "a"}}}, "logsource:"),
     "missing_chinese": ({"wardwatch": {"reason": {"zh": ""}}}, "reason:"),
 }
 

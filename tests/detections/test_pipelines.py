@@ -42,7 +42,7 @@ def test_names_are_those_that_pysigma_gives_on_every_rule_of_sigmahq(sigmahq: Ru
         ({"product": "windows", "service": "applocker"}, "FilePath", ("winlog.user_data.FilePath",)),
         ({"product": "windows", "category": "file_event"}, "Image", ("winlog.event_data.Image",)),
         ({"product": "linux", "category": "process_creation"}, "Image", ("process.executable",)),
-        ({"category": "proxy"}, "c-uri", ("url.original",)),
+        ({"category": "proxy"}, "c-uri", ("url.original", "url.path")),
         ({"product": "aws", "service": "cloudtrail"}, "eventName", ("event.action",)),
         ({"product": "hl7", "service": "v2"}, "hl7.trigger", ("hl7.trigger",)),
     ],
