@@ -15,6 +15,7 @@ from sigma.filters import SigmaFilter
 from sigma.rule import SigmaRule
 
 from detections.correlation.loading import Connected, Draft
+from detections.correlation.written import Written
 from detections.logsource import BROADER
 from detections.sigma import loading
 from detections.sigma.condition import from_detections
@@ -39,6 +40,7 @@ class Ruleset:
 
     rules: list[Rule] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    correlations: list[Written] = field(default_factory=list)
     correlated: Connected = field(default_factory=lambda: Connected([], [], lambda _, name: (name,)))
     _by_source: dict[tuple[str, str, str], list[Rule]] = field(default_factory=lambda: defaultdict(list), repr=False)
     _programs: dict[LogSource, Program] = field(default_factory=dict, repr=False)
@@ -61,6 +63,11 @@ class Ruleset:
             (parsed if isinstance(item, Parsed) else ruleset.rejected).append(item)  # type: ignore[arg-type]
         ruleset._take(parsed, vocabulary)
         return ruleset
+
+    @property
+    def loaded(self) -> list[Rule | Written]:
+        """The rules and correlations that are loaded."""
+        return [*self.rules, *self.correlations]
 
     def match(self, event: Event, zone: tzinfo = ZONE) -> list[Match]:
         """Return the rules that the event meets; ``zone`` is the tenant's, for rules that ask for the hour."""
@@ -115,6 +122,11 @@ class Ruleset:
         found = Connected([each for _, each in drafts], self.rules, lambda rule, name: names(rule.logsource, name))
         self.correlated = found
         places = {id(each): item for item, each in drafts}
+        drafted = {each.correlation.card.id: (item, each.presentation) for item, each in drafts}
+        for correlation in found.correlations:
+            item, own = drafted[correlation.card.id]
+            document = item.document
+            self.correlations.append(Written(correlation, own, item.text.file, document.line, document.whole))
         for each, reason in found.refused:
             item = places[id(each)]
             self.rejected.append(loading.rejected(item.text.file, item.document, RuleError(reason)))
