@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from detections import attack
+from detections.correlation.written import Written
 from detections.rule_tests import test_file
 from detections.sigma import Rule
 from detections.sigma.documents import YamlDocument
@@ -29,12 +30,17 @@ class Draft:
     """A rule as it is written and as it was loaded."""
 
     document: YamlDocument
-    rule: Rule
+    rule: Rule | Written
 
     @property
     def written(self) -> Mapping[str, Any]:
         """The document's values."""
         return dict(self.document.value)
+
+    @property
+    def condition(self) -> Expression:
+        """The condition on one event; a correlation has none, so it is one without tests."""
+        return self.rule.condition if isinstance(self.rule, Rule) else And(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +79,32 @@ def long_title(draft: Draft) -> Iterator[tuple[str, str]]:
 
 def constant_condition(draft: Draft) -> Iterator[tuple[str, str]]:
     """A condition that is true, or false, whatever its selections are."""
-    names = sorted({node.name for node in _named(draft.rule.condition)})
-    if len(names) > _MAX_NAMES:
+    names = sorted({node.name for node in _named(draft.condition)})
+    if not 0 < len(names) <= _MAX_NAMES:
         return
     cases = product((False, True), repeat=len(names))
-    outcomes = {_holds(draft.rule.condition, dict(zip(names, case, strict=True))) for case in cases}
+    outcomes = {_holds(draft.condition, dict(zip(names, case, strict=True))) for case in cases}
     if len(outcomes) == 1:
         yield "condition:", f"the condition is always {str(outcomes.pop()).lower()}"
 
 
 def only_wildcards(draft: Draft) -> Iterator[tuple[str, str]]:
     """A value that any text meets."""
-    for test in tests(draft.rule.condition):
+    for test in tests(draft.condition):
         if test.op in ("startswith", "endswith", "contains", "like") and not test.value.strip("*"):
             yield f"{test.written}:", f"any text meets '{test.written}': use |exists to ask for the field"
 
 
 def open_regex(draft: Draft) -> Iterator[tuple[str, str]]:
     """A pattern that begins or ends with what finds anything; ``re`` searches, so it changes nothing but the cost."""
-    for test in tests(draft.rule.condition):
+    for test in tests(draft.condition):
         if test.op == "re" and (test.value.startswith((".*", "^.*")) or test.value.endswith((".*", ".*$"))):
             yield f"{test.written}:", "the pattern begins or ends with '.*', which |re needs not: it searches"
 
 
 def single_all(draft: Draft) -> Iterator[tuple[str, str]]:
     """``|all`` with one value."""
-    for name, value in _items(draft.written["detection"]):
+    for name, value in _items(draft.written.get("detection")):
         if "all" in name.split("|")[1:] and (not isinstance(value, list) or len(value) < 2):
             yield f"{name}:", f"'{name}' has one value: leave |all out or list more"
 

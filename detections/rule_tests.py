@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from detections.explaining import Explanation, explain
+from detections.correlation.written import Written
+from detections.explaining import explain
 from detections.explanation_text import Teller
 from detections.sigma import Rule, documents
 from detections.sigma.ruleset import ZONE
@@ -20,40 +21,44 @@ _TELLER = Teller.of("en")
 
 
 class RuleTests(BaseModel):
-    """One test file: flat ECS documents. ``logsource`` holds for all, one inside a document for that document."""
+    """One test file: flat ECS documents, and for a correlation lists of them, each a sequence.
+
+    ``logsource`` holds for all, one inside a document for that document.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     logsource: dict[str, str] | None = None
-    match: list[dict[str, Any]] = []
-    no_match: list[dict[str, Any]] = []
+    match: list[dict[str, Any] | list[dict[str, Any]]] = []
+    no_match: list[dict[str, Any] | list[dict[str, Any]]] = []
+
+    @property
+    def both(self) -> Iterator[tuple[bool, int, dict[str, Any] | list[dict[str, Any]]]]:
+        """Yield whether it must match, its number from 1, and the event or sequence."""
+        for must_match, items in ((True, self.match), (False, self.no_match)):
+            for number, item in enumerate(items, 1):
+                yield must_match, number, item
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One event of a test file: whether the rule must match it, and what the rule makes of it."""
+    """One event or sequence of a test file: whether it must match, whether it does, why, and lines that tell more."""
 
     number: int
     must_match: bool
-    explanation: Explanation
+    matches: bool
+    answer: str
+    details: Sequence[str]
 
     @property
     def passed(self) -> bool:
         """Whether the rule does what it must."""
-        return self.explanation.matches == self.must_match
+        return self.matches == self.must_match
 
     @property
     def name(self) -> str:
         """The event as the test file calls it, such as ``match 2``."""
         return f"{'match' if self.must_match else 'no_match'} {self.number}"
-
-    def answer(self) -> str:
-        """Return in a sentence why the rule matches the event or does not."""
-        return _TELLER.answer(self.explanation)
-
-    def tree(self) -> list[str]:
-        """Return the lines of the rule's condition on the event."""
-        return list(_TELLER.tree(self.explanation))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class Tested:
         return not self.problem and all(each.passed for each in self.outcomes)
 
 
-def test_file(rule: Rule) -> Path:
+def test_file(rule: Rule | Written) -> Path:
     """Return the path of the rule's tests."""
     return rule.file.with_name(f"{rule.file.stem}.test.yml")
 
@@ -89,17 +94,23 @@ def read(path: Path) -> RuleTests:
 
 def run(rule: Rule) -> Tested:
     """Return what the rule makes of the events beside it."""
+    return tested(rule, lambda tests: _outcomes(rule, tests))
+
+
+def tested(rule: Rule | Written, outcomes_of: Callable[[RuleTests], Iterator[Outcome]]) -> Tested:
+    """Return the outcomes of the tests beside a rule, or why there are none."""
     try:
-        outcomes = list(_outcomes(rule, read(test_file(rule))))
+        outcomes = list(outcomes_of(read(test_file(rule))))
     except RuleError as error:
         return Tested(rule.file, rule.title, problem=str(error))
-    return Tested(rule.file, rule.title, outcomes, "" if outcomes else f"no events in {test_file(rule).name}")
+    return Tested(rule.file, rule.title, outcomes, "" if outcomes else f"nothing for it in {test_file(rule).name}")
 
 
 def _outcomes(rule: Rule, tests: RuleTests) -> Iterator[Outcome]:
-    for must_match, docs in ((True, tests.match), (False, tests.no_match)):
-        for number, doc in enumerate(docs, 1):
-            yield Outcome(number, must_match, explain(rule, _event(doc, tests.logsource, rule), ZONE))
+    for must_match, number, doc in tests.both:
+        if isinstance(doc, dict):
+            found = explain(rule, _event(doc, tests.logsource, rule), ZONE)
+            yield Outcome(number, must_match, found.matches, _TELLER.answer(found), list(_TELLER.tree(found)))
 
 
 def _event(doc: Document, logsource: dict[str, str] | None, rule: Rule) -> Event:

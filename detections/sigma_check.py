@@ -19,6 +19,7 @@ from sigma.validators.base import SigmaRuleValidator, SigmaValidationIssue
 from sigma.validators.core import validators
 
 from detections.linting import Draft, Finding
+from detections.sigma import Rule
 
 ONLINE = frozenset(("ATTACKTagValidator", "D3FENDTagValidator"))
 """Validators that fetch data when they are first asked."""
@@ -34,16 +35,17 @@ def offline() -> list[type[SigmaRuleValidator]]:
 def check(drafts: Iterable[Draft]) -> Iterator[Finding]:
     """Yield what the validators find in the rules, one by one and among each other."""
     known = {draft.rule.id: draft for draft in drafts}
-    for issue in SigmaValidator(offline()).validate_rules(map(_located, known.values())):
+    located = [_located(draft.rule) for draft in known.values() if isinstance(draft.rule, Rule)]
+    for issue in SigmaValidator(offline()).validate_rules(iter(located)):
         for rule in issue.rules:
             draft = known[str(rule.id)]
             yield _finding(draft, issue)
 
 
-def _located(draft: Draft) -> SigmaRule:
+def _located(rule: Rule) -> SigmaRule:
     """Return the rule with its file, whose name is looked at too."""
-    draft.rule.sigma.source = SigmaRuleLocation(draft.rule.file)
-    return draft.rule.sigma
+    rule.sigma.source = SigmaRuleLocation(rule.file)
+    return rule.sigma
 
 
 def _finding(draft: Draft, issue: SigmaValidationIssue) -> Finding:

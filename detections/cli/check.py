@@ -11,8 +11,9 @@ import typer
 
 from detections import linting, sigma_check
 from detections.cli.loaded import Paths, load
+from detections.correlation.written import Written
 from detections.linting import Draft, Finding
-from detections.sigma import Ruleset, documents
+from detections.sigma import Rule, Ruleset, documents
 from wardwatch.text import safe_json, safe_text
 
 
@@ -44,7 +45,7 @@ def check(
         typer.echo(_line(each, output))
     errors = sum(each.severity == "error" for each in findings)
     if output is Format.TEXT:
-        loaded = f"{len(ruleset.rules)} loaded, {len(ruleset.rejected)} rejected"
+        loaded = f"{len(ruleset.loaded)} loaded, {len(ruleset.rejected)} rejected"
         typer.echo(f"{loaded}; {errors} errors, {len(findings) - errors} warnings", err=True)
     raise typer.Exit(1 if errors or (strict and findings) else 0)
 
@@ -52,14 +53,13 @@ def check(
 def _findings(ruleset: Ruleset) -> Iterator[Finding]:
     for each in ruleset.rejected:
         yield Finding(each.file, each.line, "error", "rejected", each.reason)
-    drafts = [_draft(ruleset, number) for number in range(len(ruleset.rules))]
+    drafts = [_draft(rule) for rule in ruleset.loaded]
     for draft in drafts:
         yield from linting.lint(draft)
     yield from sigma_check.check(drafts)
 
 
-def _draft(ruleset: Ruleset, number: int) -> Draft:
-    rule = ruleset.rules[number]
+def _draft(rule: Rule | Written) -> Draft:
     (document,) = documents.split(rule.text, rule.file)
     return Draft(documents.YamlDocument(document.value, rule.line, document.text), rule)
 

@@ -15,6 +15,7 @@ from detections.cli.controls import in_force
 from detections.cli.loaded import Paths, safe
 from detections.control.rows import place
 from detections.control.state import State
+from detections.correlation.written import Written
 from detections.sigma import PACK, Rejected, Rule, loading
 
 
@@ -34,7 +35,7 @@ def list_rules(
     """
     state = State.of(loading.read(file) for path in paths for file in loading.files(path)) if paths else in_force()
     found, without = state.rejected, state.ruleset.no_data
-    rules = without if no_data else state.ruleset.rules
+    rules = without if no_data else state.ruleset.loaded
     rows = [_rejected_row(each) for each in found] if rejected else [_row(each, state) for each in rules]
     if as_json:
         for row in rows:
@@ -48,15 +49,14 @@ def list_rules(
     for row in rows:
         table.add_row(*(safe(row[name] if name in row else _whence(row)) for name in shown))
     Console().print(table)
-    Console().print(f"{len(state.ruleset.rules)} loaded, {len(found)} rejected, {len(without)} without data")
+    Console().print(f"{len(state.ruleset.loaded)} loaded, {len(found)} rejected, {len(without)} without data")
 
 
-def _row(rule: Rule, state: State) -> dict[str, str]:
-    source = rule.logsource
+def _row(rule: Rule | Written, state: State) -> dict[str, str]:
     return {
         "id": rule.id,
         "level": rule.severity.value,
-        "logsource": f"{source.product}/{source.category}/{source.service}",
+        "logsource": _source(rule),
         "title": rule.title,
         "origin": _origin(rule, state),
         "hospital": rule.tenant or "every",
@@ -73,7 +73,14 @@ def _whence(row: dict[str, str]) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _origin(rule: Rule, state: State) -> str:
+def _source(rule: Rule | Written) -> str:
+    if isinstance(rule, Written):
+        return f"correlation: {rule.correlation.kind}"
+    source = rule.logsource
+    return f"{source.product}/{source.category}/{source.service}"
+
+
+def _origin(rule: Rule | Written, state: State) -> str:
     if any(rule.file == place(row) for row in state.rows):
         return "table"
     return "shipped" if rule.file.is_relative_to(PACK) else "file"

@@ -86,7 +86,7 @@ class ScanReport:
     def _totals(self, scan: Scan) -> str:
         took_s = time.monotonic() - self._began_s
         return (
-            f"{scan.matches.total():,} matches of {len(scan.matches):,} rules ({len(scan.rules.rules):,} loaded, "
+            f"{scan.matches.total():,} matches of {len(scan.matches):,} rules ({len(scan.rules.loaded):,} loaded, "
             f"{len(scan.rules.rejected):,} rejected); {self.files:,} files, {scan.records:,} records, "
             f"{scan.refused:,} unreadable; {took_s:.1f} s, {scan.events / took_s:,.0f} events/s"
         )

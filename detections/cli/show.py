@@ -17,7 +17,7 @@ def show(rule_id: Annotated[str, typer.Argument(metavar="ID", help="The rule's i
     \b
     wardwatch rules show 7f1e5b1c-8d7e-4c6a-9f0e-2b6b1d0a9c11
     """
-    for rule in load(paths).rules:
+    for rule in load(paths).loaded:
         if rule.id == rule_id:
             typer.echo(f"# {rule.file}:{rule.line} version {rule.version}")
             typer.echo(safe_text(rule.text))

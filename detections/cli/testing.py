@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from detections import junit, rule_tests
+from detections import junit, rule_tests, sequence_tests
 from detections.cli.loaded import Paths, load, safe
 from detections.junit import Case
 from detections.rule_tests import Tested
@@ -26,7 +26,8 @@ def run_tests(
 ) -> None:
     """Run the match and no-match events in the file <rule>.test.yml beside each rule; exit 1 if one fails.
 
-    A failure is explained: which selection and field decided, with the event's value.
+    For a correlation they are lists of events. A failure is explained: which selection and field decided, with the
+    event's value.
 
     \b
     wardwatch rules test                        the rules in force
@@ -36,6 +37,7 @@ def run_tests(
     began_s = time.monotonic()
     ruleset = load(paths)
     results = [rule_tests.run(rule) for rule in ruleset.rules]
+    results += [sequence_tests.run(each, ruleset) for each in ruleset.correlations]
     results += [Tested(each.file, each.file.stem, problem=str(each)) for each in ruleset.rejected]
     if junit_file:
         _write(junit_file, junit.report("wardwatch rules test", _suites(results), time.monotonic() - began_s))
@@ -55,7 +57,7 @@ def _cases(tested: Tested) -> list[Case]:
     file = str(tested.file)
     cases = [
         Case(
-            file, each.name, "" if each.passed else each.answer(), details="" if each.passed else "\n".join(each.tree())
+            file, each.name, "" if each.passed else each.answer, details="" if each.passed else "\n".join(each.details)
         )
         for each in tested.outcomes
     ]
@@ -77,7 +79,7 @@ def _failures(tested: Tested) -> list[str]:
     lines = [f"\n{safe_text(str(tested.file))}", *([f"  {safe_text(tested.problem)}"] if tested.problem else [])]
     for outcome in tested.outcomes:
         if not outcome.passed:
-            lines += [f"  {outcome.name}: {outcome.answer()}", *(f"    {line}" for line in outcome.tree())]
+            lines += [f"  {outcome.name}: {outcome.answer}", *(f"    {line}" for line in outcome.details)]
     return lines
 
 

@@ -129,13 +129,13 @@ class Live:
         now = self.state
         rejected = len(now.unread) + len(now.ruleset.rejected)
         for outcome, count in (
-            ("loaded", now.ruleset.rules),
+            ("loaded", now.ruleset.loaded),
             ("no_data", now.ruleset.no_data),
             ("refused", now.refused),
         ):
             RULES.labels(outcome).set(len(count))
         RULES.labels("rejected").set(rejected)
-        message = f"{len(now.ruleset.rules)} loaded, {rejected} rejected"
+        message = f"{len(now.ruleset.loaded)} loaded, {rejected} rejected"
         message += f", {len(now.refused)} rows refused" if now.refused else ""
         self._runtime.report("rules", ok=True, message=message, refused=_refused(now))
 

@@ -59,6 +59,7 @@ class Draft:
     aliases: Mapping[str, Mapping[str, str]]
     names: frozenset[str]
     generate: bool
+    presentation: Presentation
 
 
 def draft(sigma: SigmaCorrelationRule, version: str, file: Path, tenant: str, presentation: Presentation) -> Draft:
@@ -83,7 +84,7 @@ def draft(sigma: SigmaCorrelationRule, version: str, file: Path, tenant: str, pr
         found = msgspec.structs.replace(found, **_bounds(condition, kind, len(references)))
     aliases = {each.alias: {str(k.reference): v for k, v in each.mapping.items()} for each in sigma.aliases}
     names = frozenset(name for name in (str(sigma.id), sigma.name) if name)
-    return Draft(found, references, aliases, names, sigma.generate)
+    return Draft(found, references, aliases, names, sigma.generate, presentation)
 
 
 def _references(sigma: SigmaCorrelationRule) -> tuple[str, ...]:

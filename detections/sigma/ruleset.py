@@ -16,6 +16,7 @@ from sigma.filters import SigmaFilter
 from sigma.rule import SigmaRule
 
 from detections.correlation.loading import Connected, Draft
+from detections.correlation.written import Written
 from detections.logsource import BROADER
 from detections.sigma import loading
 from detections.sigma.cache import RuleCache, Unit, digest
@@ -48,6 +49,7 @@ class Ruleset:
 
     rules: list[Rule] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    correlations: list[Written] = field(default_factory=list)
     correlated: Connected = field(default_factory=lambda: Connected([], [], lambda _, name: (name,)))
     _by_source: dict[SourceKey, list[Rule]] = field(default_factory=lambda: defaultdict(list), repr=False)
     _by_id: dict[tuple[str, str], Rule] = field(default_factory=dict, repr=False)
@@ -87,6 +89,11 @@ class Ruleset:
     def no_data(self) -> list[Rule]:
         """The loaded rules that no parser's events can meet; each says why (``Rule.no_data``)."""
         return [rule for rule in self.rules if rule.no_data]
+
+    @property
+    def loaded(self) -> list[Rule | Written]:
+        """The rules and correlations that are loaded."""
+        return [*self.rules, *self.correlations]
 
     def match(self, event: Event, zone: tzinfo = ZONE) -> list[Match]:
         """Return the rules that the event meets; ``zone`` is the tenant's, for rules that ask for the hour."""
@@ -157,6 +164,11 @@ class Ruleset:
         found = Connected([each for _, each in drafts], self.rules, lambda rule, name: names(rule.logsource, name))
         self.correlated = found
         places = {id(each): item for item, each in drafts}
+        drafted = {each.correlation.card.id: (item, each.presentation) for item, each in drafts}
+        for correlation in found.correlations:
+            item, own = drafted[correlation.card.id]
+            document = item.document
+            self.correlations.append(Written(correlation, own, item.text.file, document.line, document.whole))
         for each, reason in found.refused:
             item = places[id(each)]
             self.rejected.append(loading.rejected(item.text.file, item.document, RuleError(reason)))

@@ -9,10 +9,14 @@ import yaml
 from sigma.collection import SigmaCollection
 
 import detections
+from detections import rule_tests, sequence_tests
+from detections.sigma import Ruleset
 from wardwatch.demo.day import EXPECTED
 
 PACK = Path(detections.__file__).parent / "rules" / "hospital"
-FILES = sorted(file for file in PACK.rglob("*.yml") if not file.name.endswith(".test.yml"))
+ALL = sorted(file for file in PACK.rglob("*.yml") if not file.name.endswith(".test.yml"))
+CORRELATIONS = [file for file in ALL if file.parent.name == "correlation"]
+FILES = [file for file in ALL if file not in CORRELATIONS]
 SOURCES = {
     "hl7v2": ("hl7", "", "v2"),
     "dicom_audit": ("dicom", "", "audit"),
@@ -39,21 +43,21 @@ def events(file: Path) -> dict[str, Any]:
 
 def test_the_pack_holds_rules_for_every_source_and_the_simulated_day() -> None:
     assert {file.parent.name for file in FILES} == set(SOURCES)
-    assert {rule for _, rule in EXPECTED} <= {file.stem for file in FILES}
+    assert {rule for _, rule in EXPECTED} <= {file.stem for file in ALL}
 
 
 def test_no_two_rules_share_an_id_or_a_title() -> None:
-    rules = [read(file) for file in FILES]
+    rules = [read(file) for file in ALL]
     for name in ("id", "title"):
         assert len({rule[name] for rule in rules}) == len(rules)
 
 
 def test_every_test_file_stands_beside_its_rule() -> None:
     tests = {file.name.removesuffix(".test.yml") for file in PACK.rglob("*.test.yml")}
-    assert tests == {file.stem for file in FILES}
+    assert tests == {file.stem for file in ALL}
 
 
-@each_rule
+@pytest.mark.parametrize("file", ALL, ids=lambda file: file.stem)
 def test_a_rule_says_all_that_people_need(file: Path) -> None:
     rule = read(file)
     assert (rule["author"], str(rule["date"]), rule["status"]) == ("wardwatch", "2026-11-24", "test")
@@ -64,7 +68,7 @@ def test_a_rule_says_all_that_people_need(file: Path) -> None:
     own = rule["wardwatch"]
     assert all(HAN.search(own[name]["zh"]) for name in ("title", "reason", "response"))
     assert all(own[name]["en"].strip() for name in ("reason", "response"))
-    assert own["group_by"]
+    assert own["group_by"] if file in FILES else read(file)["correlation"]["group-by"]
 
 
 @each_rule
@@ -102,11 +106,27 @@ def test_events_are_flat_and_each_that_must_not_match_is_another(file: Path) -> 
 
 @each_rule
 def test_the_engine_agrees_with_every_event(file: Path) -> None:
-    rule_tests = pytest.importorskip("detections.rule_tests", reason="the engine is not in this checkout")
-    from detections.sigma import Ruleset
-
     ruleset = Ruleset.load([file])
     assert ruleset.rejected == []
     tested = rule_tests.run(ruleset.rules[0])
-    assert [outcome.answer() for outcome in tested.outcomes if not outcome.passed] == []
+    assert [outcome.answer for outcome in tested.outcomes if not outcome.passed] == []
     assert {outcome.must_match for outcome in tested.outcomes} == {True, False}
+
+
+def test_every_correlation_fires_on_its_sequences_and_on_no_other() -> None:
+    ruleset = Ruleset.load([PACK])
+    assert ruleset.rejected == []
+    assert {each.file for each in ruleset.correlations} == set(CORRELATIONS)
+    for correlation in ruleset.correlations:
+        tested = sequence_tests.run(correlation, ruleset)
+        assert [outcome.answer for outcome in tested.outcomes if not outcome.passed] == []
+        assert {outcome.must_match for outcome in tested.outcomes} == {True, False}
+
+
+def test_only_rules_that_correlations_alone_ask_for_are_silent() -> None:
+    ruleset = Ruleset.load([PACK])
+    silent = {rule.card.slug for rule in ruleset.rules if rule.id in ruleset.correlated.silent}
+    assert silent == {"linux_ssh_login", "linux_ssh_login_failed", "dicom_study_transferred"}
+    assert {each.card.slug for each in ruleset.correlations if not each.correlation.alerts} == {
+        "linux_ssh_logins_failed"
+    }

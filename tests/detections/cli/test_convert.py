@@ -58,7 +58,11 @@ def converted(lab: Laboratory, to: str, *documents: dict[str, Any]) -> tuple[lis
 def events_of(rule: Rule) -> list[dict[str, Any]]:
     """Return the events beside a shipped rule, each also as one of another log source."""
     tests = rule_tests.read(rule_tests.test_file(rule))
-    docs = [{key: value for key, value in doc.items() if key != "logsource"} for doc in tests.match + tests.no_match]
+    docs = [
+        {key: value for key, value in doc.items() if key != "logsource"}
+        for _, _, doc in tests.both
+        if isinstance(doc, dict)
+    ]
     if rule.logsource.product == "windows":
         return [_windows({**SYSMON, "winlog.event_id": number, **doc}) for doc in docs for number in (1, 11)]
     return [{**doc, "event.dataset": dataset} for doc in docs for dataset in (DATASETS[rule.card.slug], "other")]

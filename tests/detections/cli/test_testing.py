@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from detections.cli import rules
-from tests.detections.cli.running import invoke
+from tests.detections.cli.running import invoke, written
+from tests.detections.rules_under_test import RULE_ID
 
 
 def tests_beside(folder: Path, **tests: object) -> None:
@@ -77,3 +78,67 @@ def test_junit_is_valid_by_the_schema_that_ci_servers_use(folder: Path) -> None:
         assert {case.tag for case in suite} == {"testcase"}
         assert all({"name", "classname"} <= set(case.keys()) for case in suite)
         assert {part.tag for case in suite for part in case} <= {"failure", "error", "skipped"}
+
+
+THREE = {
+    "title": "Three logins",
+    "id": "11111111-1111-4111-8111-111111111111",
+    "level": "high",
+    "correlation": {
+        "type": "event_count",
+        "rules": [RULE_ID],
+        "group-by": ["source.ip"],
+        "timespan": "10m",
+        "condition": {"gte": 3},
+    },
+}
+
+
+def sequences_beside(folder: Path, **tests: object) -> None:
+    (folder / "three.yml").write_text(written(THREE))
+    logsource = {"product": "linux", "category": "", "service": "sshd"}
+    (folder / "three.test.yml").write_text(written({"logsource": logsource, **tests}))
+    tests_beside(folder, match=[{"user.name": "root"}])
+
+
+def login(at: str, **more: object) -> dict[str, object]:
+    return {"user.name": "root", "source.ip": "10.1.1.1", "at": at, **more}
+
+
+def test_sequences_beside_a_correlation_say_when_it_fires(folder: Path) -> None:
+    exact = {"user.name": "root", "source.ip": "10.1.1.1", "@timestamp": "2026-01-01T00:10:00.000Z"}
+    sequences_beside(
+        folder,
+        match=[
+            [login("0s"), login("10m"), login("90s")],
+            [login("0s", times=3, every="5m")],
+            [login("0s", times=2), exact],
+        ],
+        no_match=[
+            [login("0s"), login("90s"), login("601s")],
+            [login("0s", times=9, **{"source.ip": "10.1.1.{n}"})],
+            [login("0s", times=5, **{"user.name": "alice"})],
+        ],
+    )
+    report = folder / "report.xml"
+    result = invoke(rules, "test", "--junit", report, folder)
+    assert result.exit_code == 0, result.stdout
+    suite = ElementTree.parse(report).getroot().findall("testsuite")[1]
+    assert suite.get("name") == "Three logins"
+    assert [case.get("name") for case in suite] == [f"{kind} {n}" for kind in ("match", "no_match") for n in (1, 2, 3)]
+
+
+def test_a_sequence_that_fails_shows_each_event_with_the_rules_it_met(folder: Path) -> None:
+    sequences_beside(folder, match=[[login("0s"), login("20m"), login("30s", **{"user.name": "alice"})]])
+    result = invoke(rules, "test", folder)
+    assert result.exit_code == 1
+    assert "match 1: It does not fire: 2 of 3 events meet a rule." in result.stdout
+    assert "2026-01-01T00:20:00.000Z: A rule" in result.stdout
+    assert "2026-01-01T00:00:30.000Z: meets no rule" in result.stdout
+
+
+def test_a_step_that_says_nothing_sensible_is_named(folder: Path) -> None:
+    sequences_beside(folder, match=[[login("soon")]])
+    result = invoke(rules, "test", folder)
+    assert result.exit_code == 1
+    assert "at: " in result.stdout
