@@ -13,15 +13,21 @@ def free_port() -> int:
     return free_block(1)
 
 
+_given: set[int] = set()
+"""Ports that this process was told of: their servers may not have opened them yet."""
+
+
 def free_block(count: int) -> int:
-    """Return the first of ``count`` consecutive TCP ports that are free now.
+    """Return the first of ``count`` consecutive TCP ports that are free now and were not given before.
 
     They lie below the range from which Linux takes the ports of outgoing connections (ip_local_port_range): else such
     a connection takes one before its server has started, or started again, and a client may even meet itself.
     """
     while True:
         first = random.randrange(20_000, 32_000 - count)  # noqa: S311 a port, not a secret
-        if all(_is_free(port) for port in range(first, first + count)):
+        ports = range(first, first + count)
+        if _given.isdisjoint(ports) and all(_is_free(port) for port in ports):
+            _given.update(ports)
             return first
 
 
