@@ -19,6 +19,7 @@ from detections.control.rows import place
 from detections.control.state import State
 from detections.sigma import PACK, Rejected, RuleText, Vocabulary, loading, pipelines, placeholders
 from detections.sigma.pipelines import Pipelines
+from detections.sigma.ruleset import settle
 from wardwatch.bus import Bus
 from wardwatch.errors import RuleError, SettingsError, Unavailable
 from wardwatch.settings import MatcherSettings
@@ -121,6 +122,7 @@ class Live:
             for row, reason in after.refused.items() - self.state.refused.items():
                 log.error("row_refused", row=str(place(row)), reason=reason)
             self.state = after
+            settle()
             self._show()
         self._position = position
         self._report()

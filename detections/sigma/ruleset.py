@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ PACK = Path(__file__).parent.parent / "rules"
 
 ZONE = ZoneInfo("Asia/Shanghai")
 MOST_PROGRAMS = 512
+
 SourceKey = tuple[str, str, str]
 """Product, category and service of a log source."""
 
@@ -218,3 +220,10 @@ class Ruleset:
                     yield item, item.sigma
                 except REFUSED as error:
                     self.rejected.append(loading.rejected(item.text.file, item.document, error))
+
+
+def settle() -> None:
+    """Have Python's garbage collector leave alone what is there now: rules in force live long, and there are many."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
