@@ -43,13 +43,16 @@ def backtest(
     """Try rules on archived events: matches and alerts per day and hospital, with sample events.
 
     Only events of the rules' log sources are read; what the tables know of machines and calendar today is added to
-    them. Ctrl-C prints what is known so far.
+    them. A correlation is tried with the rules that it refers to; its matches are the events that its alerts count.
+    Ctrl-C prints what is known so far.
 
     [bold]Examples[/bold]
 
     wardwatch rules backtest my-rules/ssh.yml                        the last seven days, every hospital
 
     wardwatch rules backtest mysql_tongfang --from 2026-03-01 --to 2026-04-01 --tenant renai
+
+    wardwatch rules backtest linux_ssh_guessed --from 30d             a correlation in force
 
     wardwatch rules backtest my-rules/ --from 30d --max 50 --junit backtest.xml        a gate for CI
     """
@@ -125,6 +128,7 @@ class _Report:
             "version": found.rule.version,
             "matches": found.total,
             "alerts": found.alerts.total(),
+            "alerting": found.alerting,
             "failure": self.failure(found),
             "days": [
                 {"tenant": tenant, "day": day.isoformat(), "matches": count, "alerts": found.alerts[tenant, day]}
@@ -153,6 +157,8 @@ class _Report:
             table.add_row(day.isoformat(), tenant, f"{count:,}", f"{found.alerts[tenant, day]:,}")
         table.add_row("all", "", f"{found.total:,}", f"{found.alerts.total():,}")
         console.print(table)
+        if not found.alerting:
+            console.print("  no alert of its own: correlations alone ask for its matches")
         for sample in found.samples:
             console.print(f"  {sample.timestamp} {sample.tenant} {safe(sample.event_id)}", highlight=False)
             console.print(f"    {safe(sample.sentence['en'])}", highlight=False)

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from detections.cli.controls import in_force
 from detections.control.live import vocabulary
+from detections.correlation.written import Written
 from detections.sigma import Rule, Ruleset
 from wardwatch import settings
 from wardwatch.errors import NotFound, RuleError
@@ -24,7 +25,7 @@ def load(paths: list[Path] | None) -> Ruleset:
     return Ruleset.load(paths, vocabulary(settings.load().matcher)) if paths else in_force().ruleset
 
 
-def choose(names: Sequence[str]) -> tuple[Ruleset, list[Rule]]:
+def choose(names: Sequence[str]) -> tuple[Ruleset, list[Rule | Written]]:
     """Return a set of rules and those of it that are named: files and folders, or ids and slugs of rules in force.
 
     Raises NotFound, and RuleError where a file holds no sound rule.
@@ -37,11 +38,11 @@ def choose(names: Sequence[str]) -> tuple[Ruleset, list[Rule]]:
         return ruleset, [_in_force(ruleset, name) for name in names]
     for each in ruleset.rejected:
         raise RuleError(each.reason, step="rules", record=f"{each.file}:{each.line}", remedy="wardwatch rules check")
-    return ruleset, ruleset.rules
+    return ruleset, ruleset.loaded
 
 
-def _in_force(ruleset: Ruleset, name: str) -> Rule:
-    for rule in ruleset.rules:
+def _in_force(ruleset: Ruleset, name: str) -> Rule | Written:
+    for rule in ruleset.loaded:
         if name in (rule.id, rule.card.slug):
             return rule
     raise NotFound(f"no rule {name[:80]!r}", step="rules", remedy="wardwatch rules list")
