@@ -8,7 +8,6 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 from xml.etree import ElementTree
 
 import orjson
@@ -17,7 +16,7 @@ import yaml
 
 from detections.archive import Archive
 from detections.sigma import Ruleset
-from tests.detections.cli.laboratory import DAY, ROOT, Laboratory, invoke
+from tests.detections.cli.laboratory import DAY, ROOT, Laboratory, correlation, invoke
 from tests.detections.rules_under_test import rule_document
 from tests.wardwatch.store.samples import settle
 from wardwatch.bus import open_bus
@@ -29,12 +28,6 @@ from wardwatch.topics import TABLES
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 USERS = ["root", "ops", "root", "root"]
-
-
-def correlation(of: str, title: str, **own: Any) -> dict[str, Any]:
-    """Return a correlation: three matches at one host within ten minutes."""
-    counted = {"type": "event_count", "group-by": ["host.name"], "timespan": "10m", "condition": {"gte": 3}}
-    return {"title": title, "id": str(uuid5(NAMESPACE_URL, title)), "correlation": counted | {"rules": [of], **own}}
 
 
 MANY = correlation(ROOT["id"], "Many")
