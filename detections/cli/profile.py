@@ -17,12 +17,11 @@ from detections.cli.loaded import load, safe
 from detections.cli.opened import opened
 from detections.cli.span import From, TenantNames, To, span
 from detections.profiling import Cost, Profile
-from detections.scanning import Hospital, complete
+from detections.scanning import Hospital, is_complete
 from enrich.context import Context
 from wardwatch import settings
 from wardwatch.cli import options
-from wardwatch.errors import NotFound, RecordError
-from wardwatch.event import Event
+from wardwatch.errors import NotFound
 from wardwatch.sources import reader
 from wardwatch.text import safe_json
 
@@ -93,16 +92,8 @@ def _match(path: Path, source: str, measured: Profile) -> None:
             raise typer.BadParameter(f"{path}: {why or source}", param_hint="--source")
         for record in reader().read(file.stream, chosen, name=str(path), zone=zone, charset="utf-8"):
             for event in record.events:
-                if _is_complete(event, context):
+                if is_complete(event, context):
                     measured.match(event, zone)
-
-
-def _is_complete(event: Event, context: Context) -> bool:
-    try:
-        complete(event, context)
-    except RecordError:
-        return False
-    return True
 
 
 def _row(cost: Cost, measured: Profile) -> dict[str, object]:
