@@ -35,10 +35,12 @@ class Opened:
 
 
 def walked(paths: Sequence[Path]) -> list[Path]:
-    """Return every file of the paths, those of folders in order of their names."""
-    return [
-        file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if not file.is_dir()
-    ]
+    """Return every file of the paths, the regular ones of folders in order of their names."""
+    return [file for path in paths for file in (_inside(path) if path.is_dir() else [path])]
+
+
+def _inside(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.rglob("*")) if file.is_file()]  # opening a pipe would wait for ever
 
 
 def size_bytes(files: Sequence[Path]) -> int | None:

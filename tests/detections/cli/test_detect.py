@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -143,6 +145,27 @@ def test_a_folder_is_walked_and_files_of_no_source_are_skipped_aloud(folder: Pat
     result = detect("--rules", folder / "root.yml", folder / "logs")
     assert (result.exit_code, len(matches(result))) == (0, 1)
     assert "README: skipped" in result.stderr
+
+
+def test_what_holds_nothing_to_read_is_said_and_nothing_waits_for_a_pipe(folder: Path) -> None:
+    logs = folder / "logs"
+    logs.mkdir()
+    os.mkfifo(logs / "pipe")
+    nothing = detect("--rules", folder / "root.yml", logs)
+    assert (nothing.exit_code, "no file in" in nothing.stderr) == (2, True)
+    (logs / "auth.log").touch()
+    empty = detect("--rules", folder / "root.yml", logs)
+    assert (empty.exit_code, "auth.log: it is empty" in empty.stderr) == (0, True)
+
+
+def test_a_gzip_file_that_ends_early_is_told_with_the_last_record_that_was_read(folder: Path) -> None:
+    events = ({**ROOT_LOGIN, "event.id": str(number), "message": uuid4().hex * 20} for number in range(4000))
+    lines = b"\n".join(map(orjson.dumps, events))
+    (folder / "cut.gz").write_bytes(gzip.compress(lines)[:-20])
+    result = detect("--rules", folder / "root.yml", folder / "cut.gz")
+    told = re.search(r"cut.gz: after record (\d+): damaged gzip", result.stderr)
+    assert told is not None
+    assert (result.exit_code, int(told[1])) == (1, len(matches(result)))
 
 
 def test_only_rules_of_the_level_or_above_are_printed(folder: Path) -> None:
