@@ -62,7 +62,7 @@ def tune(
 
 
 def _chosen(named: str) -> Rule:
-    found = choose([named])[1]
+    found = choose([named]).rules
     if len(found) != 1:
         raise RuleError(f"{len(found)} rules: name one", step="rules tune", record=named)
     if isinstance(found[0], Written):

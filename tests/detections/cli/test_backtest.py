@@ -240,3 +240,15 @@ def test_a_rule_that_can_not_be_loaded_is_named_with_its_line(lab: Laboratory) -
     result = invoke("backtest", lab.rule(ROOT | {"level": "urgent"}))
     assert result.exit_code == 1
     assert "rule.yml:" in str(result.exception)
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+def test_a_rule_that_can_not_be_loaded_stops_no_other_and_fails_the_gate(lab: Laboratory, tmp_path: Path) -> None:
+    lab.rule(ROOT)
+    lab.rule(MANY | {"level": "urgent"}, "bad.yml")
+    lab.archive(logins(*USERS))
+    result = invoke("backtest", lab.folder, *DAY, "--junit", tmp_path / "report.xml", "--json")
+    assert (result.exit_code, "bad.yml:" in result.stderr) == (1, True)
+    assert orjson.loads(result.stdout)["rules"][0]["matches"] == 3
+    suite = ElementTree.parse(tmp_path / "report.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "0", "1")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gzip
 import os
-import re
 import subprocess
 import sys
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -158,14 +158,14 @@ def test_what_holds_nothing_to_read_is_said_and_nothing_waits_for_a_pipe(folder:
     assert (empty.exit_code, "auth.log: it is empty" in empty.stderr) == (0, True)
 
 
-def test_a_gzip_file_that_ends_early_is_told_with_the_last_record_that_was_read(folder: Path) -> None:
-    events = ({**ROOT_LOGIN, "event.id": str(number), "message": uuid4().hex * 20} for number in range(4000))
+def test_of_a_gzip_file_that_ends_early_every_record_before_the_end_is_scanned(folder: Path) -> None:
+    events = ({**ROOT_LOGIN, "event.id": str(number), "message": uuid4().hex} for number in range(900))
     lines = b"\n".join(map(orjson.dumps, events))
     (folder / "cut.gz").write_bytes(gzip.compress(lines)[:-20])
     result = detect("--rules", folder / "root.yml", folder / "cut.gz")
-    told = re.search(r"cut.gz: after record (\d+): damaged gzip", result.stderr)
-    assert told is not None
-    assert (result.exit_code, int(told[1])) == (1, len(matches(result)))
+    left = zlib.decompressobj(31).decompress((folder / "cut.gz").read_bytes()).count(b"\n")
+    assert (result.exit_code, len(matches(result))) == (1, left)
+    assert f"cut.gz: after record {left + 1}: damaged gzip" in result.stderr
 
 
 def test_only_rules_of_the_level_or_above_are_printed(folder: Path) -> None:
@@ -211,7 +211,7 @@ def test_damaged_gzip_is_named_and_the_other_files_are_scanned(folder: Path) -> 
     cut.write_bytes(gzip.compress(SSHD * 5)[:-9])
     result = detect("--rules", folder / "root.yml", cut, good)
     assert result.exit_code == 1
-    assert "cut.log.gz: damaged gzip" in result.stderr
+    assert "cut.log.gz: after record 5: damaged gzip" in result.stderr
     assert [each["file"] for each in matches(result)][-1] == str(good)
 
 
