@@ -85,7 +85,7 @@ def layer(techniques: Iterable[Technique], name: str, description: str) -> dict[
     """Return the layer (ATT&CK Navigator layer format 4.5)."""
     return {
         "name": name,
-        "versions": {"navigator": "4.9.1", "layer": "4.5"},
+        "versions": {"attack": attack.version().partition(".")[0], "navigator": "4.9.1", "layer": "4.5"},
         "domain": "enterprise-attack",
         "description": description,
         "gradient": {
