@@ -31,7 +31,7 @@ ZONE = "Asia/Shanghai"
 def profile(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[EVENTS…]", help="Files with events, as for detect; default: what is archived."),
+        typer.Argument(metavar="EVENTS…", help="Files with events, as for detect; default: what is archived."),
     ] = None,
     rules: Annotated[
         list[Path] | None, typer.Option("--rules", help="Rule files or folders; default: the rules in force.")
