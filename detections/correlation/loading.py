@@ -168,6 +168,16 @@ class Connected:
         found = (intake for each in rule_ids for intake in self.intakes.get(each, ()))
         return [intake for intake in found if intake.correlation.tenant in ("", tenant)]
 
+    def beneath(self, ids: Iterable[str]) -> set[str]:
+        """Return the ids of these rules and correlations and of all that they refer to, at any depth."""
+        sources = {each.card.id: [source.id for source in each.sources] for each in self.correlations}
+        found, pending = set[str](), list(ids)
+        while pending:
+            if (each := pending.pop()) not in found:
+                found.add(each)
+                pending += sources.get(each, ())
+        return found
+
     def _name(self, each: Draft) -> None:
         taken = sorted(name for name in each.names if name in self._drafts or name in self._rules)
         if taken:
@@ -215,7 +225,7 @@ class Connected:
     def _check(self, each: Draft) -> None:
         for reference in each.references:
             if reference not in self._rules and reference not in self._drafts:
-                raise RuleError(f"refers to the rule '{reference}', which is not loaded")
+                raise RuleError(f"refers to the rule '{reference}', which is not loaded: load it with the correlation")
             if other := self._drafts.get(reference):
                 for name in (*each.correlation.group_by, *each.correlation.fields):
                     if (aliased := _aliased(each, reference, name)) not in other.correlation.group_by:
