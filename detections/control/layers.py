@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from detections.control.rows import PlaceholderRow, Row, RuleRow, TextRow, place, rule_text
+from detections.control.rows import PipelineRow, PlaceholderRow, Row, RuleRow, TextRow, place, rule_text
 from detections.sigma import documents
 from detections.sigma.documents import YamlDocument
+from detections.sigma.pipelines import PipelineText, combined
 from detections.sigma.rule import RuleText
 from detections.sigma.vocabulary import Vocabulary
 from wardwatch.errors import RuleError
@@ -29,9 +30,14 @@ def texts(files: Sequence[RuleText], rows: Mapping[RowId, Row]) -> list[RuleText
 
 
 def vocabulary(rows: Mapping[RowId, Row], files: Vocabulary) -> Vocabulary:
-    """Return what the names in rules stand for by rows, and by files where no row says it."""
+    """Return what the names in rules stand for by rows, and by files where no row says it.
+
+    Of pipelines with one priority those of rows come first.
+    """
     values = {row[2]: list(value.values) for row, value in rows.items() if isinstance(value, PlaceholderRow)}
-    return replace(files, placeholders={**files.placeholders, **values})
+    own = (PipelineText(place(row), each.text) for row, each in sorted(rows.items()) if isinstance(each, PipelineRow))
+    pipelines = combined((*own, *files.pipelines.texts))
+    return replace(files, placeholders={**files.placeholders, **values}, pipelines=pipelines)
 
 
 def spoken_for(rows: Mapping[RowId, Row]) -> frozenset[tuple[str, str]]:

@@ -18,7 +18,6 @@ from detections.control.reports import BEAT_S, Report
 from detections.control.rows import place
 from detections.control.state import State
 from detections.sigma import PACK, Rejected, RuleText, Vocabulary, loading, pipelines, placeholders
-from detections.sigma.pipelines import Pipelines
 from wardwatch.bus import Bus
 from wardwatch.errors import RuleError, SettingsError, Unavailable
 from wardwatch.settings import MatcherSettings
@@ -46,12 +45,11 @@ def rule_paths(settings: MatcherSettings) -> list[Path]:
 
 def vocabulary(settings: MatcherSettings) -> Vocabulary:
     """Return what the names in rules stand for by the settings; raises SettingsError naming the file that is wrong."""
+    lists = placeholders.read(settings.placeholders) if settings.placeholders else {}
     try:
-        own = list(pipelines.read(settings.pipelines))
+        return Vocabulary(lists, pipelines.combined((*pipelines.read([*settings.pipelines, pipelines.FOLDER]),)))
     except RuleError as error:
         raise SettingsError(f"matcher.pipelines: {error.record}: {error.reason}", step="matcher") from None
-    lists = placeholders.read(settings.placeholders) if settings.placeholders else {}
-    return Vocabulary(lists, Pipelines([*own, *pipelines.read([pipelines.FOLDER])]) if own else pipelines.shipped())
 
 
 def rule_files(settings: MatcherSettings) -> Iterator[RuleText | Rejected]:
