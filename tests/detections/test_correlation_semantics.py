@@ -306,3 +306,16 @@ def test_a_correlation_with_the_id_of_another_is_refused() -> None:
     ruleset = loaded(above("top"), {**above("top", rules=["b"]), "name": "again"})
     assert [each.reason for each in ruleset.rejected] == [f"'{IDS['top']}' is the id or name of another rule"]
     assert len(ruleset.correlated.correlations) == 1
+
+
+def test_the_version_of_a_correlation_follows_its_own_text_and_every_rule_below_it() -> None:
+    def versions(level: str = "low", **own: Any) -> tuple[str, str]:
+        documents = [plain("a") | {"level": level}, above("top", **own), above("over", rules=["top"])]
+        ruleset = Ruleset.of([RuleText(Path("rules.yml"), yaml.safe_dump_all(documents, sort_keys=False))])
+        assert ruleset.rejected == []
+        found = {each.correlation.card.slug: each.version for each in ruleset.correlations}
+        return found["top"], found["over"]
+
+    first, again, rule, own = versions(), versions(), versions("high"), versions(timespan="11s")
+    assert first == again
+    assert all(before != after for changed in (rule, own) for before, after in zip(first, changed, strict=True))
