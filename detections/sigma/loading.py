@@ -109,12 +109,13 @@ def rejected(file: Path, document: YamlDocument, error: Exception) -> Rejected:
         first = error.errors()[0]
         path = ["wardwatch", *map(str, first["loc"])]
         return Rejected(file, document.line_of(f"{path[-1]}:", "wardwatch:"), f"{'.'.join(path)}: {first['msg']}")
+    reason = error.reason if isinstance(error, RuleError) else str(error)
+    quoted = [a or b for a, b in _QUOTED.findall(reason)]
     if isinstance(error, RuleError):
-        quoted = [a or b for a, b in _QUOTED.findall(error.reason)]
-        return Rejected(file, document.line_of(*quoted, "detection:"), error.reason)
+        return Rejected(file, document.line_of(*quoted, "detection:"), reason)
     if isinstance(error, SigmaError):
         kind = type(error).__name__.removeprefix("Sigma").removesuffix("Error")
-        return Rejected(file, document.line_of(_NEAR.get(kind, f"{kind.lower()}:"), "detection:"), str(error))
+        return Rejected(file, document.line_of(_NEAR.get(kind, f"{kind.lower()}:"), *quoted, "detection:"), reason)
     return Rejected(file, document.line, f"not shaped like a Sigma rule: {type(error).__name__}: {error}"[:300])
 
 

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from detections import alerter, matcher, matches
 from detections.cli import rules as commands
+from detections.control.live import REJECTED
 from detections.control.reports import Workers
 from detections.control.rows import MODELS
 from tests.detections.rules_under_test import event, rule_document
@@ -291,6 +293,45 @@ def test_a_bad_row_is_refused_the_old_rule_stays_and_the_reason_is_shown(
         assert "not YAML" in rules("list", "--rejected").output
         before = flow.sent
         wait_until(lambda: flow.later(MINE, before), what="the last good rule")
+
+
+def test_a_rejected_rule_is_told_with_its_reason_by_command_metric_health_page_and_worker(
+    settings: Settings, flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = tmp_path / "bad.yml"
+    bad.write_text(yaml.safe_dump(rule_document({"f|containz": "x"}, id=MINE)))
+    paths = (*settings.matcher.rules, bad)
+    monkeypatch.setenv("WARDWATCH_MATCHER__RULES", orjson.dumps([str(path) for path in paths]).decode())
+    own = MatcherSettings(rules=paths, shipped_rules=False)
+    line = bad.read_text().split("\n").index("    f|containz: x") + 1
+    place = f"{bad}:{line}"
+
+    def told() -> dict[str, str]:
+        """Return the reasons by place that the metric has."""
+        (metric,) = REJECTED.collect()
+        return {sample.labels["place"]: sample.labels["reason"] for sample in metric.samples}
+
+    with running("matcher", matcher.run, settings.model_copy(update={"matcher": own})) as runtime:
+        wait_until(lambda: flow.later(EVERY, 0), what="a match of the rule that is sound")
+        (listed,) = map(orjson.loads, rules("list", "--rejected", "--json").output.splitlines())
+        assert (f"{listed['file']}:{listed['line']}", "containz" in listed["reason"]) == (place, True)
+        bus = open_bus(settings.bus_url)
+        workers, tables = Workers(bus), Tables(bus)
+        here = f"matcher-0@{socket.gethostname()}"
+        wait_until(lambda: any(each.worker == here and each.rejected for each in workers.alive()), what="its report")
+        (report,) = [each for each in workers.alive() if each.worker == here]
+        health = runtime.health()["parts"]["rules"]
+        assert report.rejected == health["rejected"] == told() == {place: listed["reason"]}
+        assert health["message"] == "1 loaded, 1 rejected"
+        tables.put("rules", "", "mine.yml", {"text": "title: ["})
+        wait_until(lambda: "tables/rules/mine.yml" in told(), what="the refused row in the metric")
+        assert "not YAML" in told()["tables/rules/mine.yml"]
+        tables.put("rules", "", MINE, {"enabled": False})  # speaks for the rule, which is not looked at any more
+        wait_until(lambda: set(told()) == {"tables/rules/mine.yml"}, what="the rule gone from the metric")
+        assert runtime.health()["parts"]["rules"]["rejected"] == {}
+        workers.close()
+        tables.close()
+        bus.close()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from detections.control.state import State
-from detections.sigma import Match, loading
+from detections.sigma import Match, Rejected, loading
+from detections.sigma.loading import Parsed
 from detections.sigma.rule import RuleText
 from detections.sigma.vocabulary import SHIPPED
 from tests.detections.rules_under_test import event, rule_document
@@ -219,7 +220,12 @@ def test_a_change_compiles_no_rule_that_it_does_not_concern(
     program = files.ruleset.program(LogSource("linux"))
     parsed: list[str] = []
     parse = loading.parse
-    monkeypatch.setattr(loading, "parse", lambda found: parsed.append(found.file.name) or parse(found))
+
+    def seen(found: RuleText) -> Iterator[Parsed | Rejected]:
+        parsed.append(found.file.name)
+        return parse(found)
+
+    monkeypatch.setattr(loading, "parse", seen)
     after = files.change({**rules(("", TWO, {"text": text(TWO, "other")})), **change})
     assert after.refused == {}
     assert not {"3", TWO} & set(parsed) or change is CHANGES[2]
