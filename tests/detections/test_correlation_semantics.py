@@ -60,11 +60,19 @@ class Bench:
         self.fired: list[Firing] = []
         self._offset = 0
 
-    def happens(self, second: float, met: str = "a", name: str = "", at: float | None = None, **fields: Any) -> None:
+    def happens(
+        self,
+        second: float,
+        met: str = "a",
+        name: str = "",
+        at: float | None = None,
+        received: float = 86_400,
+        **fields: Any,
+    ) -> None:
         """An event of that second; the bus takes what it brings at second ``at`` (at once when not told)."""
         moment = START + timedelta(seconds=second)
         doc = {"@timestamp": rfc3339(moment), "event.id": name or f"{second:07.3f}", "met": list(met), "host": "h"}
-        event = Event({**doc, **fields}, "hospital_a", "test", TEST, received=START + timedelta(days=1))
+        event = Event({**doc, **fields}, "hospital_a", "test", TEST, received=START + timedelta(seconds=received))
         ids = [match.rule.id for match in self.ruleset.match(event)]
         intakes = self.ruleset.correlated.of(ids, event.tenant)
         for fed, correlation in records.of_event(intakes, event, View(event.doc, ZONE)):
@@ -223,6 +231,37 @@ def test_an_event_delivered_again_counts_once() -> None:
     for at_second in (1, 2, 30, 31):
         bench.happens(1, name="same", at=at_second)
     assert bench.seconds() == []
+
+
+def test_an_event_delivered_again_after_its_window_counts_no_second_time() -> None:
+    bench = Bench(above("top"))
+    for second in (1, 2, 30):
+        bench.happens(second)
+    bench.happens(2, at=60)
+    bench.happens(1, at=61)
+    assert bench.seconds() == [2]
+
+
+def test_an_event_of_an_earlier_moment_that_comes_within_the_lateness_is_counted_in_its_place() -> None:
+    bench = Bench(above("top"))
+    bench.happens(5)
+    bench.happens(4, at=5 + LATENESS_S - 1)
+    assert bench.seconds() == [5]
+
+
+@pytest.mark.parametrize("ahead_s", [60, 3600, 86_400, 10 * 86_400])
+def test_an_event_from_the_future_counts_at_its_receipt_and_makes_no_other_late(ahead_s: float) -> None:
+    bench = Bench(above("top", condition={"gte": 3}))
+    before = DROPPED.labels("late")._value.get()
+    bench.happens(1 + ahead_s, name="forged", at=1, received=1)
+    for second in (30, 31, 32):
+        bench.happens(second, received=second)
+    assert bench.seconds() == [32]
+    assert DROPPED.labels("late")._value.get() == before
+    together = Bench(above("top"))
+    together.happens(1 + ahead_s, name="forged", at=1, received=1)
+    together.happens(2, received=2)
+    assert together.seconds() == [2]
 
 
 def test_a_late_event_is_reported_and_not_counted() -> None:
