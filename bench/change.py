@@ -31,16 +31,20 @@ from wardwatch.tables import Tables
 TENANT = "bench"
 AHEAD = 2_000
 """So many events wait for the matcher at any time."""
-_EVERY, _NEW, _MAPPED = (str(UUID(int=number)) for number in (1, 2, 3))
+_EVERY, _NEW, _MAPPED, _WIDE = (str(UUID(int=number)) for number in (1, 2, 3, 4))
 _WINDOWS = {"product": "windows"}
 _LIMIT_S = 90.0
 
 
 def run(quick: bool) -> list[Figure]:
-    """Change one row after the other under load; each change is of the kind that concerns the most rules."""
+    """Change one row after the other under full load.
+
+    Rule and filters concern every Windows event; the wide pipeline renames what a thousand rules read.
+    """
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder, "own.yml")
-        own.write_text(yaml.safe_dump_all([_rule(_EVERY, "bench.flow"), _rule(_MAPPED, "bench_name")]), "utf-8")
+        watched = ((_EVERY, "bench.flow"), (_MAPPED, "bench_name"), (_WIDE, "bench_wide"))
+        own.write_text(yaml.safe_dump_all(_rule(*each) for each in watched), "utf-8")
         rules = [*sigmahq(Path(folder, "rules")), own]
         with _System(Path(folder), rules, windows_lines(every=40) or [(b"{}", LogSource("windows"))]) as system:
             return list(_figures(system))
@@ -49,16 +53,12 @@ def run(quick: bool) -> list[Figure]:
 def _figures(system: _System) -> Iterator[Figure]:
     system.until(lambda: len(system.met(_EVERY)) > AHEAD, "the first events are matched")
     filters = [_filter("any", "bench.other"), _filter([_NEW], "bench.flow")]
-    mapping = {"bench_name": "bench.flow", "CommandLine": ["process.command_line", "process.args"]}
-    pipeline = {
-        "type": "field_name_mapping",
-        "mapping": mapping,
-        "rule_conditions": [{"type": "logsource", **_WINDOWS}],
-    }
+    wide = {"bench_wide": "bench.flow", "CommandLine": ["process.command_line", "process.args"]}
     by = {"by": "bench", "reason": "bench", "expires": rfc3339(datetime.now(UTC) + timedelta(days=1))}
     yield _figure("change, rules", system.begins(_NEW, "rules", "new.yml", _text(_rule(_NEW, "bench.flow"))))
-    steps = {"name": "bench", "transformations": [pipeline]}
-    yield _figure("change, pipelines", system.begins(_MAPPED, "pipelines", "names.yml", _text(steps)))
+    narrow = _text(_pipeline({"bench_name": "bench.flow"}))
+    yield _figure("change, pipelines", system.begins(_MAPPED, "pipelines", "narrow.yml", narrow))
+    yield _figure("change, pipelines, wide", system.begins(_WIDE, "pipelines", "wide.yml", _text(_pipeline(wide))))
     yield _figure("change, filters", system.ends(_NEW, "filters", "known.yml", _text(*filters)))
     yield _figure("change, mutes", system.ends(_MAPPED, "mutes", _MAPPED, by))
     yield _figure("change, suppressions", system.suppresses("bench", {**by, "rule": _EVERY}))
@@ -75,6 +75,11 @@ def _rule(identity: str, field: str) -> dict[str, Any]:
     detection = {"selection": {field: "x"}, "condition": "selection"}
     own = {"group_by": ["bench.group"]}
     return {"title": identity, "id": identity, "logsource": _WINDOWS, "detection": detection, "wardwatch": own}
+
+
+def _pipeline(mapping: dict[str, Any]) -> dict[str, Any]:
+    step = {"type": "field_name_mapping", "mapping": mapping, "rule_conditions": [{"type": "logsource", **_WINDOWS}]}
+    return {"name": "bench", "transformations": [step]}
 
 
 def _filter(rules: object, field: str) -> dict[str, Any]:
