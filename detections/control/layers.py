@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from detections.control.rows import PipelineRow, PlaceholderRow, Row, RuleRow, TextRow, place, rule_text
 from detections.sigma import documents
@@ -67,10 +68,15 @@ def _id(document: YamlDocument) -> str:
 def _without(files: Sequence[RuleText], spoken: set[str]) -> Iterator[RuleText]:
     for file in files:
         # reading YAML is slow: only texts that may hold one of the ids are read
-        if spoken.isdisjoint(_ID.findall(file.text)):
+        if spoken.isdisjoint(_named(file)):
             yield file
         else:
             yield from _blanked(file, spoken)
+
+
+@lru_cache(maxsize=16_384)
+def _named(file: RuleText) -> frozenset[str]:
+    return frozenset(_ID.findall(file.text))
 
 
 def _blanked(file: RuleText, spoken: set[str]) -> Iterator[RuleText]:

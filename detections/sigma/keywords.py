@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import hyperscan
 
@@ -30,7 +31,8 @@ class Prefilter:
     def __init__(self, tests: Iterable[Test]) -> None:
         found = [_piece(test) for test in tests]
         self._found: list[int] = []
-        self._database = _database({piece for piece in found if piece}) if found and None not in found else None
+        pieces = frozenset(piece for piece in found if piece)
+        self._database = _database(pieces) if found and None not in found else None
 
     def may_match(self, raw: bytes) -> bool:
         """Tell whether a keyword can be in the values of the JSON object in ``raw``."""
@@ -62,7 +64,8 @@ def _is_plain(piece: str) -> bool:
     return all(letter.isascii() or (fold(letter) == letter == letter.upper()) for letter in piece)
 
 
-def _database(pieces: set[str]) -> hyperscan.Database:
+@lru_cache(maxsize=64)  # many log sources have the same rules with keywords
+def _database(pieces: frozenset[str]) -> hyperscan.Database:
     literals = [re.escape(piece.encode()) for piece in sorted(pieces)]
     expressions = [*literals, *_FOLDING, _ESCAPED]
     flags = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_DOTALL
