@@ -23,7 +23,7 @@ from sigma.correlations import (
 
 from detections.correlation.group import HELD
 from detections.correlation.rule import All, Any, Bound, Correlation, Feed, Kind, No, Op, Seen, Sequence, Source
-from detections.sigma.rule import Presentation, Rule, card
+from detections.sigma.rule import Presentation, Rule, card, revised
 from wardwatch.errors import RuleError
 
 MAX_TIMESPAN_S = 3 * 86_400
@@ -149,7 +149,12 @@ class Connected:
         self.silent: set[str] = set()
         self.refused: list[tuple[Draft, str]] = []
         self._rename = rename
-        self._rules = {name: rule for rule in rules for name in (rule.id, rule.name) if name}
+        self._rules: dict[str, Rule] = {}
+        self._versions: dict[str, str] = {}
+        for rule in rules:
+            for name in filter(None, (rule.id, rule.name)):
+                self._rules[name] = rule
+                self._versions[name] = revised(self._versions.get(name, ""), rule.version)
         self._drafts: dict[str, Draft] = {}
         self._refused: dict[str, str] = {}
         self._levels: dict[str, int] = {}
@@ -238,6 +243,7 @@ class Connected:
             identity = each.correlation.card.id
             built = msgspec.structs.replace(
                 each.correlation,
+                card=msgspec.structs.replace(each.correlation.card, version=self._version(each)),
                 sources=tuple(self._source(reference) for reference in each.references),
                 level=self._levels[identity],
                 feeds=tuple(feeds.get(identity, ())),
@@ -246,6 +252,14 @@ class Connected:
             self.correlations.append(built)
             for place, reference in enumerate(each.references):
                 self._feed(each, built, place, reference, feeds)
+
+    def _version(self, each: Draft) -> str:
+        """Return the version of a correlation: another one whenever a rule that it refers to has another one."""
+        below = (
+            self._version(self._drafts[name]) if name in self._drafts else self._versions[name]
+            for name in each.references
+        )
+        return revised(each.correlation.card.version, *below)
 
     def _source(self, reference: str) -> Source:
         if other := self._drafts.get(reference):
