@@ -9,8 +9,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import re2  # type: ignore[import-untyped]
 
 from detections.sigma import Ruleset
+from detections.sigma.view import fold
 from tests.detections.rules_under_test import event, load, rule_document
 from wardwatch.event import LogSource
 
@@ -52,6 +54,14 @@ def test_cased_strings_are_compared_with_case(matches: Matches) -> None:
 
 def test_field_names_are_compared_with_case(matches: Matches) -> None:
     assert not matches({"User": "a"}, {"user": "a"})
+
+
+def test_letters_fold_as_they_do_in_re2() -> None:
+    letters = [letter for letter in map(chr, range(0x110000)) if len({letter, letter.lower(), letter.upper(), letter.casefold()}) > 1]
+    text = "".join(letters)
+    for letter in letters:
+        same = {found.group() for found in re2.finditer(f"(?i){re2.escape(letter)}", text)}
+        assert same == {other for other in letters if fold(other) == fold(letter)}, f"{ord(letter):x}"
 
 
 def test_regular_expressions_are_case_sensitive_unless_flagged(matches: Matches) -> None:
