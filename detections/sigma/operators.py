@@ -20,6 +20,10 @@ from wardwatch.errors import RuleError
 Accept = Callable[[Cell, View], bool]
 Number = int | Decimal
 
+MAX_TEXT_BYTES = 3900
+"""Hyperscan refuses patterns above 16,000 bytes; each byte of a text is at most four of its pattern."""
+
+_SEARCHED = ("startswith", "endswith", "contains", "like")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,4})?")
 _TOKEN = re.compile(r"\\(?s:.)|[*?]|[^\\*?]+")
 _TEXT: dict[str, Callable[[str, str], bool]] = {
@@ -48,6 +52,8 @@ _PART: dict[str, Callable[[datetime], int]] = {
 
 def check(test: Test) -> None:
     """Raise RuleError where the test's value is not one that its operator reads."""
+    if test.op in _SEARCHED and len(test.value.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
+        raise RuleError(f"a text of more than {MAX_TEXT_BYTES} bytes to search for", step="rules")
     if test.op not in ("exists", "null"):
         acceptor(test)
 
