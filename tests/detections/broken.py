@@ -192,7 +192,7 @@ def first_condition(detections: SigmaDetections, rename: condition.Rename) -> Ex
 
 BROKEN: dict[str, tuple[str, Break]] = {
     "texts with case": ("text", breaking("_text", with_case, values)),
-    "case of ASCII alone": ("text", breaking("fold", ascii_case, view, operators, scanner)),
+    "case of ASCII alone": ("wildcards", breaking("fold", ascii_case, view, operators, scanner)),
     "`cased` ignored": ("text", breaking("SigmaCasedString", int, values)),
     "a plain value found anywhere": ("text", opening((False, False), "contains")),
     "`startswith` as `endswith`": ("text", opening((False, True), "endswith")),

@@ -13,7 +13,7 @@ TABLES: dict[str, list[Any]] = {"words": ["ab", "A*", "ß"], "numbers": [1, 12]}
 ZONES = [ZoneInfo(name) for name in ("Asia/Shanghai", "UTC", "America/St_Johns", "Pacific/Kiritimati")]
 
 LETTERS = st.text(alphabet="aAbB*?\\.1ßẞäÄ\n-/ ", max_size=6)
-SHORT = st.text("aB*?", min_size=1, max_size=3) | st.sampled_from(["a*b", "a?b"])
+SHORT = st.text("aBä*?", min_size=1, max_size=3) | st.sampled_from(["a*b", "a?b"])
 DASHED = st.text(alphabet="aB -/–―", max_size=5)
 WORDS = st.sampled_from(["a", "ab", "net", "Net", "统方", "x\U0001f600", "a*b"])
 NUMBERS = st.integers(-3, 12) | st.sampled_from(
@@ -220,7 +220,7 @@ QUANTIFIED = st.recursive(
 _NUMBERS = NUMBERS | NUMERIC_TEXTS
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "text": LETTERS,
-    "wildcards": st.text("aAbB\n", max_size=4) | st.sampled_from(["a\nb", "A\n\nB", "xab", "abx"]),
+    "wildcards": st.text("aAbBÄ\n", max_size=4) | st.sampled_from(["a\nb", "A\n\nB", "xab", "abx"]),
     "windash": DASHED,
     "encoding": encoded(),
     "wide": encoded(),
