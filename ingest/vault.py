@@ -65,7 +65,7 @@ def _make_key(path: Path) -> None:
 
 
 def _normal(kind: str, value: str) -> str:
-    text = unicodedata.normalize("NFKC", value).strip()
+    text = (value if value.isascii() else unicodedata.normalize("NFKC", value)).strip()
     return text.casefold() if kind == Action.STAFF.value else text
 
 
