@@ -12,14 +12,13 @@ from enum import Enum
 from functools import cache
 from typing import Protocol
 
-from ingest import masking
+from ingest import classification, masking
 from ingest.identifiers import is_suspect, scrub_text
 from wardwatch.errors import ScrubError
 from wardwatch.event import Document
 
-POLICY_VERSION = "p1"
-LEVEL_ANONYMOUS = 2  # GB/T 39725-2020: no individual identifiable
-LEVEL_PSEUDONYMOUS = 3  # GB/T 39725-2020: de-identified, but may be re-identified
+POLICY_VERSION = "p2"
+VIP = "hospital.patient.vip"
 
 
 class Action(Enum):
@@ -38,24 +37,37 @@ class Action(Enum):
 
 
 class Tokens(Protocol):
-    """A source of stable tokens; ``kind`` is the value of a token Action and becomes the token's prefix."""
+    """A source of stable tokens; ``kind`` is the value of a token Action and becomes the token's prefix.
+
+    ``assurance`` is ``random`` for tokens that tell nothing of their value, ``derived`` for those computed from it.
+    """
+
+    assurance: str
 
     def token(self, kind: str, value: str) -> str:
         """Return the token of a value, the same for the same kind and value: ``pt_`` and 24 hexadecimal digits."""
+
+    def guard(self, kind: str, value: str) -> None:
+        """Note that a value is of a person whose token only two people together may reveal."""
 
     def commit(self) -> None:
         """Make every token handed out durable; called before an event that carries one is spooled."""
 
 
-_PATIENT_BOUND = {Action.PATIENT.value, Action.ENCOUNTER.value, Action.STUDY.value}
+PATIENT_BOUND = frozenset((Action.PATIENT.value, Action.ENCOUNTER.value, Action.STUDY.value))
+"""Kinds of tokens that belong to a patient."""
+
 _TOKEN = re.compile(r"(pt|st|en|sd)_[0-9a-f]{24}")
 
 
-def scrub(doc: Document, policy: Mapping[str, Action], tokens: Tokens) -> Document:
+def scrub(
+    doc: Document, policy: Mapping[str, Action], tokens: Tokens, levels: classification.Table | None = None
+) -> Document:
     """Return the document without what identifies a person, with ``privacy.*`` saying what was done.
 
     Every value of a policy's field, alone or in a list, is text or a whole number; an empty one and None carry nothing
-    and leave with their field. A value that is a token already stays. Raises ScrubError for any other type.
+    and leave with their field. A value that is a token already stays. Raises ScrubError for any other type, and where
+    ``levels`` (ours by default) lets nothing leave.
     """
     clean = dict(doc)
     kinds: set[str] = set()
@@ -65,10 +77,19 @@ def scrub(doc: Document, policy: Mapping[str, Action], tokens: Tokens) -> Docume
             clean[name] = value
     _sweep(clean, policy)
     clean["privacy.policy_version"] = POLICY_VERSION
-    clean["privacy.level"] = LEVEL_PSEUDONYMOUS if kinds & _PATIENT_BOUND else LEVEL_ANONYMOUS
+    (levels or classification.table()).classify(clean, identified=not kinds.isdisjoint(PATIENT_BOUND))
     if kinds:
         clean["privacy.tokens"] = sorted(kinds)
+        clean["privacy.assurance"] = tokens.assurance
+    if doc.get(VIP) is True:
+        _guard(doc, policy, tokens)
     return clean
+
+
+def _guard(doc: Document, policy: Mapping[str, Action], tokens: Tokens) -> None:
+    for name, action in policy.items():
+        if action is Action.PATIENT and doc.get(name):
+            tokens.guard(action.value, str(doc[name]))
 
 
 def _sweep(clean: Document, policy: Mapping[str, Action]) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from ingest.classification import table
 from ingest.scrub import Action, scrub
-from ingest.vault import HmacTokens
-from wardwatch.errors import ScrubError
+from ingest.vault import HmacTokens, Vault
+from wardwatch.errors import ScrubError, SettingsError
 
 TOKENS = HmacTokens(bytes(32))
 POLICY = {
@@ -66,10 +69,43 @@ def test_the_document_given_is_not_changed() -> None:
     assert doc == {"user.id": "zhang"}
 
 
-def test_the_privacy_level_says_whether_a_patient_may_be_re_identified() -> None:
-    assert scrub({"hospital.patient.id_token": "1"}, POLICY, TOKENS)["privacy.level"] == 3
-    assert scrub({"user.id": "1"}, POLICY, TOKENS)["privacy.level"] == 2
-    assert scrub({}, POLICY, TOKENS) == {"privacy.policy_version": "p1", "privacy.level": 2}
+def test_the_level_says_whether_a_patient_may_be_re_identified_and_what_the_record_was() -> None:
+    levels = ("privacy.level", "privacy.record_level")
+    patient = scrub({"hospital.patient.id_token": "1"}, POLICY, TOKENS)
+    assert [patient[name] for name in (*levels, "privacy.class")] == [3, 4, ["personal"]]
+    staff = scrub({"user.id": "1", "hospital.department.name": "ICU"}, POLICY, TOKENS)
+    assert [staff[name] for name in (*levels, "privacy.class")] == [2, 2, ["resources"]]
+    assert scrub({}, POLICY, TOKENS) == {"privacy.policy_version": "p2", "privacy.level": 2, "privacy.record_level": 2}
+
+
+def test_the_label_of_a_special_disease_leaves_as_special() -> None:
+    doc = {"hospital.patient.id_token": "1", "hospital.patient.sensitivity": ["HIV", "R", "PSY"]}
+    clean = scrub(doc, POLICY, TOKENS)
+    assert clean["hospital.patient.sensitivity"] == ["R", "special"]
+    assert (clean["privacy.level"], clean["privacy.record_level"]) == (3, 5)
+
+
+def test_what_a_sites_table_ranks_above_3_stays_in_the_hospital(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('[fields]\n"his." = { level = 4, class = "health" }\n[special]\nlabels = []\n')
+    with pytest.raises(ScrubError, match="level 4"):
+        scrub({"his.module": "x"}, POLICY, TOKENS, table(own))
+    assert scrub({"user.id": "x"}, POLICY, TOKENS, table(own))["privacy.level"] == 2
+
+
+def test_a_wrong_table_is_refused_naming_its_key(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('[fields]\n"his." = { level = 6, class = "health" }\n[special]\nlabels = []\n')
+    with pytest.raises(SettingsError, match="level"):
+        table(own)
+
+
+def test_events_say_that_hashes_assure_less_than_random_tokens(tmp_path: Path) -> None:
+    vault = Vault(tmp_path / "v", bytes(32))
+    assert scrub({"user.id": "x"}, POLICY, vault)["privacy.assurance"] == "random"
+    assert scrub({"user.id": "x"}, POLICY, TOKENS)["privacy.assurance"] == "derived"
+    assert "privacy.assurance" not in scrub({}, POLICY, vault)
+    vault.close()
 
 
 def test_an_identity_in_a_field_that_no_policy_names_is_replaced_too() -> None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "detect": "detections.cli.detect:detect",
     "rules": "detections.cli:rules",
     "tables": "wardwatch.cli.tables:tables",
+    "vault": "ingest.vault_care:vault",
     "deadletter": "ingest.deadletter:deadletter",
     "users": "dashboards.cli:users",
     "version": "wardwatch.cli.version:version",
