@@ -35,7 +35,7 @@ def check(config: _Config = None) -> None:
 
     wardwatch vault check
     """
-    settings = _settings(config)
+    settings = vault_settings(config)
     with closing(open_vault(settings.collector, site_folder(settings))) as opened:
         typer.echo(f"{opened.check()} tokens, all of them open")
 
@@ -50,7 +50,7 @@ def back_up(
 
     wardwatch vault back-up /mnt/safe/vault-2026-03-01.sqlite
     """
-    settings = _settings(config)
+    settings = vault_settings(config)
     if file.exists():
         raise SettingsError(f"{file} exists", step="vault", remedy="name a new file")
     with closing(open_vault(settings.collector, site_folder(settings))) as opened:
@@ -68,7 +68,7 @@ def restore_from(file: Annotated[Path, typer.Argument(help="A back-up.")], confi
 
     wardwatch vault restore /mnt/safe/vault-2026-03-01.sqlite
     """
-    settings = _settings(config)
+    settings = vault_settings(config)
     with own_folder(settings) as folder:
         count = restore(file, settings.collector, folder)
     typer.echo(f"{count} tokens restored; values seen since the back-up get new tokens")
@@ -84,7 +84,7 @@ def change_key(config: _Config = None) -> None:
 
     wardwatch vault change-key && wardwatch vault back-up /mnt/safe/vault-2026-03-01.sqlite
     """
-    settings = _settings(config)
+    settings = vault_settings(config)
     with own_folder(settings) as folder:
         rotate_key(settings.collector, folder)
     typer.echo("the vault has a new key; make a back-up of the vault, and keep a copy of the key elsewhere")
@@ -123,7 +123,8 @@ def restore(backup: Path, settings: CollectorSettings, folder: Path) -> int:
     return count
 
 
-def _settings(config: Path | None) -> Settings:
+def vault_settings(config: Path | None) -> Settings:
+    """Return the settings of a site that has a vault; raises SettingsError for one of keyed hashes."""
     settings = load(config)
     if settings.collector.tokens != "vault":
         raise SettingsError("the site's tokens are keyed hashes", step="vault", remedy='set collector.tokens = "vault"')

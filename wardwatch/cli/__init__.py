@@ -23,6 +23,7 @@ COMMANDS = {
     "rules": "detections.cli:rules",
     "tables": "wardwatch.cli.tables:tables",
     "vault": "ingest.vault_care:vault",
+    "reveal": "ingest.reveal:reveal",
     "deadletter": "ingest.deadletter:deadletter",
     "users": "dashboards.cli:users",
     "version": "wardwatch.cli.version:version",
