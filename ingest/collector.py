@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -105,6 +106,7 @@ def run(settings: Settings, runtime: Runtime, parser: Callable[[str], Parser] = 
     if not settings.collector.tenant or not sources:
         remedy = "set collector.tenant and at least one [[collector.sources]]; see docs/operator/settings.md"
         raise SettingsError("a collector needs a tenant and sources", step="collector", remedy=remedy)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold raw records
     with ExitStack() as stack:
         folder = stack.enter_context(own_folder(settings))
         intake = stack.enter_context(open_intake(settings, folder))

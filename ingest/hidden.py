@@ -10,11 +10,13 @@ import html
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 ENCODED = "[encoded]"
 MAX_DECODED = 1 << 20  # of what is decompressed
 _MAX_RUN = 1 << 18
+_MAX_SLASHES = 16  # of one run that may be a path
 
 _PARTS = re.compile(
     r"(?P<percent>(?:%(?:25){0,3}[0-9A-Fa-f]{2}[\w.+-]{0,64})+)"
@@ -24,6 +26,7 @@ _PARTS = re.compile(
     re.X,
 )
 _ESCAPE = re.compile(r"\\{1,4}u([0-9A-Fa-f]{4})")
+_SLASH = re.compile("/")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){8,}")
 _TEXT = re.compile(r"[\t\r\n\x0b\x1c -~\u00a0-\u024f\u2010-\u2026\u3000-\u303f\u3400-\u9fff\uff00-\uffef]+")
 _GZIP, _ZLIB_BY_HEADER = b"\x1f\x8b", 32 + zlib.MAX_WBITS
@@ -49,9 +52,19 @@ def _decoded(kind: str, part: str) -> Iterator[str]:
         case "entities":
             yield html.unescape(part)
         case _ if len(part) <= _MAX_RUN:
-            if _HEX.fullmatch(part):
-                yield from _texts(bytes.fromhex(part))
-            yield from _texts(_base64(part))
+            for start in _starts(part):
+                hexadecimal = _HEX.match(part, start)
+                if hexadecimal:
+                    yield from _texts(bytes.fromhex(hexadecimal[0]))
+                yield from _texts(_base64(part[start:]))
+                yield from _texts(_base64(part[start:].partition("/")[0]))
+
+
+def _starts(part: str) -> Iterator[int]:
+    """Yield where base64 may begin: at the start and behind the first slashes, which paths have as well."""
+    yield 0
+    slashes = (found.end() for found in _SLASH.finditer(part))
+    yield from islice(slashes, _MAX_SLASHES)
 
 
 def _base64(part: str) -> bytes:

@@ -38,6 +38,11 @@ def is_suspect(text: str) -> bool:
     return bool(_SCANNER.scan(text))
 
 
+def is_resident(digits: str) -> bool:
+    """Tell whether digits are the identity number of a resident: place, date of birth and check digit."""
+    return len(digits) == 18 and scrub_text(digits) == "[id]"
+
+
 def is_identity_number(digits: str) -> bool:
     """Say whether 18 characters pass the check of a resident identity number (GB 11643-1999, ISO 7064 MOD 11-2)."""
     weighed = sum(int(digit) * pow(2, 17 - place, 11) for place, digit in enumerate(digits[:17]))
@@ -72,7 +77,7 @@ class _Recogniser:
 class _Names:
     """The names that the dictionary has, between anything but Chinese characters."""
 
-    needs = f"[{_HAN}]"
+    needs = r"[\xe3-\xe9][\x80-\xbf]{2}"
 
     def apply(self, text: str, _depth: int) -> str:
         return names.replaced(text, "[name]")
@@ -96,7 +101,6 @@ def _recogniser(
 _MONTH_DAY = "(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 _SAID = r"""(["'\\]{0,4}\s{0,4}(?:[:：=#>]|为|是)[\s"'\\]{0,4})"""  # also in JSON, JSON in JSON and XML
 _BESIDE = r"""(["'\\]{0,4}\s{0,4}(?:[:：=#>]|为|是)?[\s"'\\]{0,4})"""
-_BETWEEN = r"[^a-z0-9]{0,16}"
 _NUMBER_WORDS = (
     "病历号码?|病案号码?|住院号码?|门诊号码?|就诊卡号?码?|就诊号|登记号|身份证号?码?|医保卡?号?码?|医疗保险号码?|社保卡?号?码?|"
     r"护照号?码?|通行证号?码?|军官证号?码?|\bMRN|\bmedical[ _-]?record(?:[ _-]?(?:no|number))?|"
@@ -145,7 +149,8 @@ _RECOGNISERS: tuple[_Recogniser | _Names | _Hidden, ...] = (
         r"\+[1-9](?:[ ().-]{0,2}[0-9]){7}", r"(?<![\w+:.])\+[1-9](?:[ ().-]{0,2}[0-9]){7,14}(?![0-9])", "[phone]"
     ),
     _recogniser(
-        rf"(?:{_NUMBER_WORDS}){_BETWEEN}[a-z-]{{0,15}}[0-9]",
+        "(?:病历|病案|住院|门诊|就诊|登记号|身份证|医保|医疗保险|社保|护照|通行证|军官证|mrn|medical|patient|insurance|card|passport|ssn)"
+        ".{0,32}[0-9]",
         rf"({_NUMBER_WORDS}){_BESIDE}(?=[A-Z-]{{0,15}}[0-9])[A-Z0-9][A-Z0-9-]{{3,31}}",
         r"\1\2[record]",
         re.I,
@@ -158,7 +163,7 @@ _RECOGNISERS: tuple[_Recogniser | _Names | _Hidden, ...] = (
         re.I,
     ),
     _recogniser(
-        f"(?:电话|手机|联系方式|phone|mobile|tel|fax).{{0,6}}{_BETWEEN}[0-9(+]",
+        "(?:电话|手机|联系方式|phone|mobile|tel|fax).{0,16}[0-9(+]",
         rf"(电话号?码?|手机号?码?|联系方式|\b(?:tele|mobile[ _-]?)?phone|\bmobile|\btel|\bfax){_SAID}"
         "[0-9(+][0-9 ()-]{5,18}[0-9]",
         r"\1\2[phone]",
@@ -190,12 +195,12 @@ _RECOGNISERS: tuple[_Recogniser | _Names | _Hidden, ...] = (
     ),
     _recogniser(r"\^", r"(?<![\w^])[^\W\d_]{2,40}\^[^\W\d_]{2,40}(?:\^[^\W\d_]{0,40}){0,3}(?![\w^])", "[name]"),
     _recogniser(
-        rf"(?:{_PATIENTS}|name){_BETWEEN}[{_HAN}]",
+        r"(?:姓名|患者|病人|病员|产妇|患儿|家属|监护人|name).{0,16}[\xe3-\xe9]",
         rf"({_PATIENTS}|(?i:patient[ _-]?name|name)){_BESIDE}(?!姓名|信息|列表|登记|数据)[{_HAN}·]{{2,4}}",
         r"\1\2[name]",
     ),
     _recogniser(
-        _STAFF,
+        "医|护士|主任|药师|技师|操作|经办人|审核人|工号|账号|用户",
         rf"({_STAFF}){_BESIDE}{names.NAME}",
         r"\1\2[name]",
     ),

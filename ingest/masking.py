@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
+from ingest.identifiers import scrub_text
+
 MASK = "*"
 _WORDS = frozenset((files(__package__) / "attack_words.txt").read_text("utf-8").split())
 _ESCAPE = re.compile(r"%(?:25)*([0-9A-Fa-f]{2})|\\x([0-9A-Fa-f]{2})|\\u([0-9A-Fa-f]{4})")
@@ -48,7 +50,7 @@ def command(text: str) -> str:
 def url(text: str) -> str:
     """Return an address: its origin without an account, its route and the shape of its query; no fragment."""
     found = _ORIGIN.match(text)
-    origin = f"{found[1]}{masked(found[2].rpartition('@')[2])}" if found else ""
+    origin = f"{found[1]}{masked(scrub_text(found[2].rpartition('@')[2]))}" if found else ""
     path, mark, values = text[found.end() if found else 0 :].partition("#")[0].partition("?")
     return f"{origin}{route(path)}{mark}{query(values)}"
 

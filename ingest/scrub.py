@@ -13,7 +13,7 @@ from functools import cache
 from typing import Protocol
 
 from ingest import classification, masking
-from ingest.identifiers import is_suspect, scrub_text
+from ingest.identifiers import is_resident, is_suspect, scrub_text
 from wardwatch.errors import ScrubError
 from wardwatch.event import Document
 
@@ -99,12 +99,24 @@ def _sweep(clean: Document, policy: Mapping[str, Action]) -> None:
     texts += [text for one in rest.values() if isinstance(one, list) for text in one if isinstance(text, str)]
     if is_suspect("\n".join(texts)):
         clean.update((name, _swept(value)) for name, value in rest.items())
+    for name in [name for name, value in clean.items() if isinstance(value, int) and value > _LEAST_IDENTIFIER]:
+        if name not in policy and _is_identifier(name, str(clean[name])):
+            del clean[name]
+
+
+def _is_identifier(name: str, digits: str) -> bool:
+    """Tell whether a number is an identity number, or a telephone where no such quantity is counted."""
+    return scrub_text(digits) != digits if not name.endswith(_QUANTITIES) else is_resident(digits)
+
+
+_LEAST_IDENTIFIER = 10**10  # a telephone number of China has 11 digits
+_QUANTITIES = (".bytes", ".packets", ".duration", ".sequence")  # 13 GB is no telephone
 
 
 @cache
 def _may_hold_text(name: str) -> bool:
-    """Tell whether a field is not one that parsers fill with words of their own, or with nothing but numbers."""
-    return name not in _OWN_WORDS and not name.endswith((".ip", ".mac", ".port", ".sha256", ".sha1", ".md5"))
+    """Tell whether a field is none that parsers fill with words of their own, addresses or hashes."""
+    return name not in _OWN_WORDS and not name.endswith((".ip", ".mac", ".sha256", ".sha1", ".md5"))
 
 
 _OWN_WORDS = (

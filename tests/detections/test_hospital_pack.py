@@ -24,6 +24,7 @@ SOURCES = {
     "linux": ("linux", "", None),
     "huawei_usg": ("huawei", "firewall", "usg"),
     "mysql_audit": ("mysql", "database", "audit"),
+    "reveal": ("wardwatch", "", "reveal"),
 }
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 HAN = re.compile("[\u4e00-\u9fff]")
