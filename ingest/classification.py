@@ -45,7 +45,7 @@ class Table:
         except msgspec.DecodeError as error:
             remedy = "take the keys of ingest/classification.toml"
             raise SettingsError(str(error), step="classification", record=file, remedy=remedy) from None
-        self._judged = lru_cache(maxsize=4096)(self._judge)
+        self._judged = lru_cache(maxsize=512)(self._judge)
 
     def classify(self, doc: Document, *, identified: bool) -> None:
         """Set ``privacy.level``, ``.class`` and ``.record_level`` of a scrubbed document, and generalise its labels.

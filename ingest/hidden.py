@@ -53,11 +53,16 @@ def _decoded(kind: str, part: str) -> Iterator[str]:
             yield html.unescape(part)
         case _ if len(part) <= _MAX_RUN:
             for start in _starts(part):
-                hexadecimal = _HEX.match(part, start)
-                if hexadecimal:
-                    yield from _texts(bytes.fromhex(hexadecimal[0]))
-                yield from _texts(_base64(part[start:]))
-                yield from _texts(_base64(part[start:].partition("/")[0]))
+                yield from _of_run(part[start:])
+
+
+def _of_run(run: str) -> Iterator[str]:
+    hexadecimal = _HEX.match(run)
+    if hexadecimal:
+        yield from _texts(bytes.fromhex(hexadecimal[0]))
+    if hexadecimal is None or hexadecimal.end() < len(run):  # not a key or a hash
+        yield from _texts(_base64(run))
+        yield from _texts(_base64(run.partition("/")[0]))
 
 
 def _starts(part: str) -> Iterator[int]:

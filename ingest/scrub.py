@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
-from functools import cache
+from functools import lru_cache
 from typing import Protocol
 
 from ingest import classification, masking
@@ -94,14 +94,18 @@ def _guard(doc: Document, policy: Mapping[str, Action], tokens: Tokens) -> None:
 
 def _sweep(clean: Document, policy: Mapping[str, Action]) -> None:
     """Replace the identifiers in fields that the policy leaves as they are; most events have none, told by one look."""
-    rest = {name: value for name, value in clean.items() if name not in policy and _may_hold_text(name)}
-    texts = [text for text in rest.values() if isinstance(text, str)]
-    texts += [text for one in rest.values() if isinstance(one, list) for text in one if isinstance(text, str)]
-    if is_suspect("\n".join(texts)):
-        clean.update((name, _swept(value)) for name, value in rest.items())
-    for name in [name for name, value in clean.items() if isinstance(value, int) and value > _LEAST_IDENTIFIER]:
-        if name not in policy and _is_identifier(name, str(clean[name])):
+    rest = [name for name in clean if name not in policy and _may_hold_text(name)]
+    texts: list[str] = []
+    for name in rest:
+        value = clean[name]
+        if isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, list):
+            texts += [item for item in value if isinstance(item, str)]
+        elif isinstance(value, int) and value > _LEAST_IDENTIFIER and _is_identifier(name, str(value)):
             del clean[name]
+    if is_suspect("\n".join(texts)):
+        clean.update((name, _swept(clean[name])) for name in rest if name in clean)
 
 
 def _is_identifier(name: str, digits: str) -> bool:
@@ -113,7 +117,7 @@ _LEAST_IDENTIFIER = 10**10  # a telephone number of China has 11 digits
 _QUANTITIES = (".bytes", ".packets", ".duration", ".sequence")  # 13 GB is no telephone
 
 
-@cache
+@lru_cache(maxsize=8192)  # Windows lets whoever writes an event name its data
 def _may_hold_text(name: str) -> bool:
     """Tell whether a field is none that parsers fill with words of their own, addresses or hashes."""
     return name not in _OWN_WORDS and not name.endswith((".ip", ".mac", ".sha256", ".sha1", ".md5"))

@@ -113,3 +113,9 @@ def test_an_identity_in_a_field_that_no_policy_names_is_replaced_too() -> None:
     clean = scrub(doc, POLICY, TOKENS)
     assert clean["host.name"] == "pc-[name]-[id]"
     assert (clean["rule.name"], clean["tags"], clean["process.pid"]) == ("ok", ["x", "[phone]", 3], 7)
+
+
+def test_a_number_that_is_an_identity_leaves_with_its_field_and_a_count_stays() -> None:
+    doc = {"print.job_id": 13812345678, "source.port": int(IDENTITY), "source.bytes": 13812345678, "process.pid": 7}
+    assert set(scrub(doc, POLICY, TOKENS)) & set(doc) == {"source.bytes", "process.pid"}
+    assert "source.bytes" not in scrub({"source.bytes": int(IDENTITY)}, POLICY, TOKENS)
