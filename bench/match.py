@@ -16,12 +16,13 @@ import orjson
 from bench.figures import Figure
 from bench.rules import Line, sigmahq, windows_lines
 from detections.sigma import PACK, Ruleset
-from detections.sigma.ruleset import ZONE
+from detections.sigma.ruleset import ZONE, settle
 from ingest.parsers import Record, Site, parser
 from wardwatch.demo.day import day, moment
 from wardwatch.demo.hospital import HOSPITALS
 from wardwatch.event import encode
 
+_TURN = 500  # lines
 _MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 _FIELDS = "winlog.event_data."
 _NAMES = {"winlog.event_id": "EventID", "winlog.channel": "Channel", "winlog.provider_name": "Provider_Name"}
@@ -42,30 +43,38 @@ def run(quick: bool) -> list[Figure]:
 def _figures(name: str, rules: Ruleset, lines: Sequence[Line], target: str) -> list[Figure]:
     for _, source in lines:
         rules.program(source)
-    decoding = max(_rate(_decode, lines) for _ in range(3))
+    settle()
     figures = []
-    for number in ("first pass", "second pass"):
-        rate = _rate(lambda lines: _match(rules, lines), lines)
-        figures.append(Figure(f"{name}, {number}", rate, "events/s", "orjson.loads", rate / decoding, f"≥ {target}"))
+    for number in ("first pass", "second pass", "third pass"):
+        decoding, matching = _seconds(rules, lines)
+        rate = len(lines) / matching
+        figures.append(
+            Figure(f"{name}, {number}", rate, "events/s", "orjson.loads", decoding / matching, f"≥ {target}")
+        )
     return figures
 
 
-def _decode(lines: Sequence[Line]) -> None:
-    for raw, _ in lines:
-        orjson.loads(raw)
+def _seconds(rules: Ruleset, lines: Sequence[Line]) -> tuple[float, float]:
+    """Return the time of decoding alone and of matching, taken in turns: what else the machine does concerns both."""
+    decoding = matching = 0.0
+    for start in range(0, len(lines), _TURN):
+        part = lines[start : start + _TURN]
+        began = process_time()
+        for raw, _ in part:
+            orjson.loads(raw)
+        decoded = process_time()
+        match(rules, part)
+        decoding, matching = decoding + decoded - began, matching + process_time() - decoded
+    return decoding, matching
 
 
-def _match(rules: Ruleset, lines: Sequence[Line]) -> None:
+def match(rules: Ruleset, lines: Sequence[Line]) -> None:
+    """Match as the matcher does."""
     for raw, source in lines:
         program = rules.program(source)
-        doc, whole = program.decode(raw)
-        program.match(doc, ZONE, whole=whole)
-
-
-def _rate(work: object, lines: Sequence[Line]) -> float:
-    started = process_time()
-    work(lines)  # type: ignore[operator]
-    return len(lines) / (process_time() - started)
+        candidates = program.candidates(raw)
+        if candidates.places != ():
+            program.match(program.decode(raw, candidates), ZONE, candidates)
 
 
 def _beside_rsigma(ours: Figure, rules: Path, lines: Sequence[Line]) -> Figure:

@@ -8,9 +8,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from bench.figures import Figure
+from bench.match import match
 from bench.rules import sigmahq
 from detections.sigma import Ruleset
-from detections.sigma.ruleset import ZONE
 from wardwatch.event import LogSource, encode
 
 EVENTS = 10_000_000
@@ -29,10 +29,7 @@ def run(quick: bool) -> list[Figure]:
         rules = Ruleset.load(sigmahq(Path(folder)))
     resident: dict[int, int] = {}
     for number in range(count):
-        source = _SOURCES[number % len(_SOURCES)]
-        program = rules.program(source)
-        doc, whole = program.decode(_event(number))
-        program.match(doc, ZONE, whole=whole)
+        match(rules, [(_event(number), _SOURCES[number % len(_SOURCES)])])
         if (number + 1) % (count // 10) == 0:
             resident[number + 1] = _resident_bytes()
     last, half = resident[count], resident[count // 2]

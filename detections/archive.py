@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from detections import logsource
@@ -14,6 +15,7 @@ from wardwatch.store import Events, Kinds, Scope, Values
 
 _SCOPE = Scope("rules")
 _UNKNOWN = (None, None, None)  # of an event that was archived before the store kept log sources
+_STRETCHES = 24  # of a sample: one hour of a day each
 _MOST_KINDS = 140  # with seven fields each at most, below the least limit of clauses in one query (1024)
 
 
@@ -80,6 +82,18 @@ class Archive:
         span = part.span
         for doc in self.events.scan(_SCOPE, part.tenant, start=span.start, end=span.end, kinds=part.kinds):
             yield self.event(part.tenant, doc)
+
+    def sample(self, tenant: str, span: Span, most: int) -> Iterator[Event]:
+        """Yield up to ``most`` of a tenant's events: all of them, or the first ones of equal stretches of the span."""
+        whole = self.part(tenant, span, lambda _: True)
+        stretches = 1 if whole.events <= most else max(1, min(_STRETCHES, most))
+        step = (whole.span.end - whole.span.start) / stretches
+        for number in range(stretches):
+            start = whole.span.start + number * step
+            part = replace(whole, span=Span(start, start + step))
+            for event in islice(self.read(part), most // (stretches - number)):
+                most -= 1
+                yield event
 
     def get(self, tenant: str, ids: Sequence[str]) -> list[Event]:
         """Return the events of these ids that are archived still, oldest first."""

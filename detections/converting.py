@@ -25,6 +25,7 @@ from sigma.rule import SigmaRule
 from sigma.types import SigmaCasedString, SigmaString, SigmaType
 
 from detections import logsource
+from detections.correlation.written import Written
 from detections.sigma import Rule
 from detections.sigma.condition import Rename
 from detections.sigma.loading import REFUSED
@@ -55,13 +56,16 @@ _BRACKETS = RegexTransformation("ignore_case_brackets")
 class Converted:
     """One rule's queries, or why there are none."""
 
-    rule: Rule
+    rule: Rule | Written
     queries: Sequence[str] = ()
     refused: str = ""
 
 
-def convert(rules: Sequence[Rule], language: str) -> Iterator[Converted]:
-    """Yield each rule's conversion; raises SettingsError where the backends are not installed."""
+def convert(rules: Sequence[Rule | Written], language: str) -> Iterator[Converted]:
+    """Yield each rule's conversion; raises SettingsError where the backends are not installed.
+
+    Correlations are refused: the backends count in fixed spans, not in the window that slides with the events.
+    """
     try:
         backend = resolve_name(BACKENDS[language])
     except ImportError:
@@ -69,6 +73,10 @@ def convert(rules: Sequence[Rule], language: str) -> Iterator[Converted]:
             "the query backends are not installed", step="rules convert", remedy="pip install 'wardwatch[rules]'"
         ) from None
     for rule in rules:
+        if isinstance(rule, Written):
+            below = ", ".join(source.title for source in rule.correlation.sources)
+            yield Converted(rule, refused=f"{language} has no window that slides: convert what it refers to ({below})")
+            continue
         try:
             yield Converted(rule, _queries(rule, backend, language))
         except NotImplementedError as error:  # raised bare for what a language has no words for

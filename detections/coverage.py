@@ -9,8 +9,9 @@ from enum import IntEnum
 from typing import Any
 
 from detections import attack
+from detections.correlation.written import Written
 from detections.fired import Fired
-from detections.sigma import Rule
+from detections.sigma import Rule, Ruleset
 from wardwatch.event import LogSource
 from wardwatch.text import safe_text
 
@@ -38,8 +39,8 @@ class Technique:
 
     id: str
     name: str
-    rules: list[Rule] = field(default_factory=list)
-    with_data: list[Rule] = field(default_factory=list)
+    rules: list[Rule | Written] = field(default_factory=list)
+    with_data: list[Rule | Written] = field(default_factory=list)
     alerts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -60,16 +61,22 @@ class Technique:
         return f"{counts}: {titles}{more}"
 
 
-def coverage(rules: Iterable[Rule], sources: Collection[LogSource], alerts: Iterable[Fired]) -> list[Technique]:
-    """Return every technique that a rule names, by id; ``sources`` are those that sent events."""
+def coverage(ruleset: Ruleset, sources: Collection[LogSource], alerts: Iterable[Fired]) -> list[Technique]:
+    """Return every technique that a rule names, by id; ``sources`` are those that sent events.
+
+    A correlation has data when each plain rule below it has.
+    """
     fired = Counter(alert.rule for alert in alerts)
     found: dict[str, Technique] = {}
-    for rule in rules:
-        has_data = not rule.no_data and any(rule.concerns(source) for source in sources)
+    has_data = {
+        rule.id: not rule.no_data and any(rule.concerns(source) for source in sources) for rule in ruleset.rules
+    }
+    for rule in ruleset.loaded:
+        fed = all(has_data.get(each, True) for each in ruleset.correlated.beneath([rule.id]))
         for identifier in attack.techniques(rule.card.tags):
             technique = found.setdefault(identifier, Technique(identifier, attack.name(identifier)))
             technique.rules.append(rule)
-            technique.with_data += [rule] if has_data else []
+            technique.with_data += [rule] if fed else []
             technique.alerts += Counter({rule.id: fired[rule.id]})
     return [found[identifier] for identifier in sorted(found)]
 
@@ -78,7 +85,7 @@ def layer(techniques: Iterable[Technique], name: str, description: str) -> dict[
     """Return the layer (ATT&CK Navigator layer format 4.5)."""
     return {
         "name": name,
-        "versions": {"navigator": "4.9.1", "layer": "4.5"},
+        "versions": {"attack": attack.version().partition(".")[0], "navigator": "4.9.1", "layer": "4.5"},
         "domain": "enterprise-attack",
         "description": description,
         "gradient": {

@@ -14,6 +14,8 @@ from detections import matches
 from detections.control.live import InForce, Live, of_files
 from detections.control.state import State
 from detections.correlation import records as records_of
+from detections.sigma.prefilter import Candidates
+from detections.sigma.program import Program
 from detections.sigma.rule import Match, Rule
 from detections.sigma.view import View
 from detections.tenants import Tenants
@@ -54,8 +56,9 @@ class Batch:
 class Matcher:
     """Turns events into matches; ``enrich`` adds to an event in place.
 
-    An event is decoded as far as the rules of its log source and enrichment read it; only one that meets a rule is
-    decoded whole.
+    An event whose bytes show that it meets no rule is not decoded; another is, as far as the rules of its log source
+    and enrichment read it, and whole where it meets a rule. Whether an event that is skipped can be read at all the
+    archiver finds.
     """
 
     live: InForce
@@ -78,14 +81,21 @@ class Matcher:
     def _match(self, record: Record, batch: Batch) -> None:
         raw, tenant = record.value or b"", topics.tenant_of(record.topic)
         program = batch.state.ruleset.program(logsource(record.headers))
-        doc, whole = program.decode(raw)
+        candidates = program.candidates(raw)
+        if candidates.places != () or not _is_object(raw):
+            self._ask(program, candidates, record, batch)
+        batch.processed[tenant, record.headers.get("source", "")] += 1
+
+    def _ask(self, program: Program, candidates: Candidates, record: Record, batch: Batch) -> None:
+        """Report the rules that the event meets; raises RecordError."""
+        raw, tenant = record.value or b"", topics.tenant_of(record.topic)
+        doc = program.decode(raw, candidates)
         event = in_envelope(doc, record.headers, tenant)
         added = self._enriched(event)
         zone = self.tenants.zone(tenant)
-        if met := program.match(doc, zone, whole=whole, added=added):
-            event.doc = doc if whole else decode(raw) | added
+        if met := program.match(doc, zone, candidates):
+            event.doc = doc if candidates.whole else decode(raw) | added
             self._report(met, event, View(event.doc, zone), batch)
-        batch.processed[tenant, event.source] += 1
 
     def _enriched(self, event: Event) -> Document:
         """Enrich the event in place; return what that wrote."""
@@ -113,6 +123,10 @@ class Matcher:
                     batch.muted[tenant, rule.id] += 1
                 else:
                     yield rule
+
+
+def _is_object(raw: bytes) -> bool:
+    return raw.startswith(b"{") and raw.endswith(b"}")
 
 
 def run(settings: Settings, runtime: Runtime) -> None:

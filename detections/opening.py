@@ -35,10 +35,12 @@ class Opened:
 
 
 def walked(paths: Sequence[Path]) -> list[Path]:
-    """Return every file of the paths, those of folders in order of their names."""
-    return [
-        file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if not file.is_dir()
-    ]
+    """Return every file of the paths, the regular ones of folders in order of their names."""
+    return [file for path in paths for file in (_inside(path) if path.is_dir() else [path])]
+
+
+def _inside(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.rglob("*")) if file.is_file()]  # opening a pipe would wait for ever
 
 
 def size_bytes(files: Sequence[Path]) -> int | None:
@@ -48,28 +50,43 @@ def size_bytes(files: Sequence[Path]) -> int | None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
-    """Open a file, or standard input for ``-``; gzip is unpacked. Raises OSError, and ParseError for damaged gzip."""
+    """Open a file, or standard input for ``-``; gzip is unpacked.
+
+    Raises OSError; ParseError for damaged gzip, when all that lies before the damage is read.
+    """
     packed = sys.stdin.buffer if path == STDIN else path.open("rb")
     try:
-        buffered = io.BufferedReader(cast("io.RawIOBase", packed), HEAD_BYTES)
-        if buffered.peek(2).startswith(_GZIP):
-            buffered = io.BufferedReader(cast("io.RawIOBase", _Unpacked(fileobj=buffered)), HEAD_BYTES)
-        size = 0 if path == STDIN else path.stat().st_size
-        yield Opened(cast("BinaryIO", buffered), buffered.peek(HEAD_BYTES), packed, size)
+        stream = io.BufferedReader(cast("io.RawIOBase", packed), HEAD_BYTES)
+        unpacked = _Unpacked(fileobj=stream) if stream.peek(2).startswith(_GZIP) else None
+        if unpacked is not None:
+            stream = io.BufferedReader(cast("io.RawIOBase", unpacked), HEAD_BYTES)
+        head = stream.peek(HEAD_BYTES)
+        if unpacked is not None and not head:
+            unpacked.check()
+        yield Opened(cast("BinaryIO", stream), head, packed, 0 if path == STDIN else path.stat().st_size)
+        if unpacked is not None:
+            unpacked.check()
     finally:
         packed.close()
 
 
 class _Unpacked(GzipFile):
-    """What a gzip file holds, up to MAX_UNPACKED_BYTES."""
+    """What a gzip file holds, up to MAX_UNPACKED_BYTES and up to its first ``damage``."""
 
+    damage = ""
     _total = 0
+
+    def check(self) -> None:
+        """Raise ParseError when damage was met."""
+        if self.damage:
+            raise ParseError(f"damaged gzip: {self.damage}", step="read")
 
     def read(self, size: int | None = -1) -> bytes:
         try:
-            data = super().read(size)
+            data = super().read1(-1 if size is None else size)  # read would lose what it has when the damage comes
         except (OSError, EOFError, zlib.error) as error:
-            raise ParseError(f"damaged gzip: {error}", step="read") from None
+            self.damage = str(error)
+            return b""
         self._total += len(data)
         if self._total > MAX_UNPACKED_BYTES:
             raise ParseError(f"more than {MAX_UNPACKED_BYTES} bytes in a gzip file", step="read")

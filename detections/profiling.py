@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from time import perf_counter_ns
 
+from detections.archive import Archive, Span
 from detections.sigma import Match, Rule, Ruleset
 from detections.sigma.compilation import Condition
 from detections.sigma.expression import fields
@@ -52,6 +53,17 @@ class Profile:
         self.time_ns += perf_counter_ns() - began
         self.events += 1
         return found
+
+    def match_archived(self, archive: Archive, tenants: Sequence[str], span: Span, most: int) -> None:
+        """Match a sample of what is archived, of each tenant an equal part of ``most`` events."""
+        for tenant in tenants:
+            zone = archive.tenants.zone(tenant)
+            for event in archive.sample(tenant, span, most // len(tenants)):
+                self.match(event, zone)
+
+    def share(self, cost: Cost) -> float:
+        """Return the part of all matching time that a rule's condition took, 0 to 1."""
+        return cost.time_ns / (self.time_ns or 1)
 
     def costs(self) -> list[Cost]:
         """Return every rule's cost, the dearest first."""

@@ -17,7 +17,7 @@ from detections.sigma import Match, Ruleset
 from detections.sigma.view import View
 from enrich.context import Context
 from wardwatch.alert import Severity
-from wardwatch.errors import DecodeError
+from wardwatch.errors import DecodeError, RecordError
 from wardwatch.event import Document, Event, LogSource
 from wardwatch.sources import ReadRecord
 
@@ -44,6 +44,15 @@ def complete(event: Event, context: Context) -> None:
         event.logsource = logsource.of_document(event.doc)
     if isinstance(event.doc.get("@timestamp"), str):
         context.enrich(event)
+
+
+def is_complete(event: Event, context: Context) -> bool:
+    """Complete an event and tell whether that could be done."""
+    try:
+        complete(event, context)
+    except RecordError:
+        return False
+    return True
 
 
 Origin = tuple[str, int, str]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from detections.correlation.written import Written
 from detections.fired import Fired
 from detections.sigma import Rule
 from wardwatch.alert import OPEN, Verdict
@@ -15,7 +16,10 @@ _FALSE = (Verdict.FALSE_POSITIVE_LOGIC, Verdict.FALSE_POSITIVE_DATA)
 
 @dataclass
 class Score:
-    """One rule's figures; ``slug`` is the word that people use; ``last_fired`` is RFC 3339, "" without an alert."""
+    """One rule's figures; ``slug`` is the word that people use; ``last_fired`` is RFC 3339, "" without an alert.
+
+    ``cost`` is the share of all matching time, 0 to 1; None where it was not measured.
+    """
 
     rule: str
     slug: str
@@ -26,6 +30,7 @@ class Score:
     matches: int = 0
     open: int = 0
     last_fired: str = ""
+    cost: float | None = None
     verdicts: Counter[Verdict] = field(default_factory=Counter)
 
     @property
@@ -59,12 +64,19 @@ class Score:
             self.verdicts[alert.verdict] += 1
 
 
-def scorecard(rules: Iterable[Rule], alerts: Iterable[Fired]) -> list[Score]:
-    """Return the score of every rule, the worst first: least precise, then loudest; unjudged rules come after."""
-    scores = {rule.id: Score(rule.id, rule.card.slug, rule.title, rule.severity.value, in_force=True) for rule in rules}
+def scorecard(rules: Iterable[Rule | Written], alerts: Iterable[Fired], costs: Mapping[str, float]) -> list[Score]:
+    """Return the score of every rule, the worst first: least precise, then loudest; unjudged rules come after.
+
+    ``costs`` are shares of matching time by rule id.
+    """
+    scores = {rule.id: _unfired(rule, costs.get(rule.id)) for rule in rules}
     for alert in alerts:
         scores.setdefault(alert.rule, Score(alert.rule, alert.slug, alert.title)).add(alert)
     return sorted(scores.values(), key=_worst_first)
+
+
+def _unfired(rule: Rule | Written, cost: float | None) -> Score:
+    return Score(rule.id, rule.card.slug, rule.title, rule.severity.value, in_force=True, cost=cost)
 
 
 def _worst_first(score: Score) -> tuple[bool, float, int, str]:

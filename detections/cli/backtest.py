@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -21,6 +22,7 @@ from detections.backtest import Backtest, Found
 from detections.cli.loaded import choose, safe
 from detections.cli.opened import opened
 from detections.cli.span import From, TenantNames, To, span
+from detections.sigma.loading import Rejected
 from wardwatch import settings
 
 _INTERRUPTED = 130  # as shells say it of Ctrl-C
@@ -43,7 +45,8 @@ def backtest(
     """Try rules on archived events: matches and alerts per day and hospital, with sample events.
 
     Only events of the rules' log sources are read; what the tables know of machines and calendar today is added to
-    them. Ctrl-C prints what is known so far.
+    them. A correlation is tried with the rules that it refers to; its matches are the events that its alerts count.
+    Ctrl-C prints what is known so far. Exit 1: a rule has more matches than --max, or could not be loaded.
 
     [bold]Examples[/bold]
 
@@ -51,16 +54,18 @@ def backtest(
 
     wardwatch rules backtest mysql_tongfang --from 2026-03-01 --to 2026-04-01 --tenant renai
 
+    wardwatch rules backtest linux_ssh_guessed --from 30d             a correlation in force
+
     wardwatch rules backtest my-rules/ --from 30d --max 50 --junit backtest.xml        a gate for CI
     """
-    ruleset, chosen = choose(rules)
+    chosen = choose(rules)
     own = settings.load()
     with opened(own) as lab:
-        test = Backtest(lab.archive, ruleset, chosen, own.alerter.window_s, samples)
+        test = Backtest(lab.archive, chosen.ruleset, chosen.rules, own.alerter.window_s, samples)
         parts = test.parts(lab.tenants(tenant), span(start, end))
         began = perf_counter()
         complete = _run(test, parts)
-        report = _Report(test, parts, perf_counter() - began, complete, most)
+        report = _Report(test, parts, chosen.rejected, perf_counter() - began, complete, most)
     report.print_json() if as_json else report.print()
     if junit_file:
         junit_file.write_bytes(junit.report("wardwatch rules backtest", report.suites(), report.seconds))
@@ -82,19 +87,28 @@ def _run(test: Backtest, parts: list[Part]) -> bool:
 
 
 class _Report:
-    def __init__(self, test: Backtest, parts: list[Part], seconds: float, complete: bool, most: int | None) -> None:
+    def __init__(
+        self,
+        test: Backtest,
+        parts: list[Part],
+        rejected: Sequence[Rejected],
+        seconds: float,
+        complete: bool,
+        most: int | None,
+    ) -> None:
         self.found = list(test.found.values())
         self.read = test.events_read
         self.wanted = sum(part.events for part in parts)
         self.of_all = sum(part.of_all for part in parts)
+        self.rejected = rejected
         self.seconds = seconds
         self.complete = complete
         self.most = most
 
     @property
     def failed(self) -> bool:
-        """Tell whether a rule has more matches than allowed."""
-        return any(self.failure(found) for found in self.found)
+        """Tell whether a rule has more matches than allowed, or could not be tried."""
+        return bool(self.rejected) or any(self.failure(found) for found in self.found)
 
     def failure(self, found: Found) -> str:
         if self.most is not None and found.total > self.most:
@@ -104,7 +118,8 @@ class _Report:
     def suites(self) -> list[tuple[str, list[junit.Case]]]:
         """Return one suite with a test case for each rule."""
         cases = [junit.Case(str(each.rule.file), each.rule.title, self.failure(each)) for each in self.found]
-        return [("backtest", cases)]
+        broken = [junit.Case(str(each.file), each.file.stem, error=str(each)) for each in self.rejected]
+        return [("backtest", [*cases, *broken])]
 
     def print_json(self) -> None:
         """Print one JSON object."""
@@ -125,6 +140,7 @@ class _Report:
             "version": found.rule.version,
             "matches": found.total,
             "alerts": found.alerts.total(),
+            "alerting": found.alerting,
             "failure": self.failure(found),
             "days": [
                 {"tenant": tenant, "day": day.isoformat(), "matches": count, "alerts": found.alerts[tenant, day]}
@@ -153,6 +169,8 @@ class _Report:
             table.add_row(day.isoformat(), tenant, f"{count:,}", f"{found.alerts[tenant, day]:,}")
         table.add_row("all", "", f"{found.total:,}", f"{found.alerts.total():,}")
         console.print(table)
+        if not found.alerting:
+            console.print("  no alert of its own: correlations alone ask for its matches")
         for sample in found.samples:
             console.print(f"  {sample.timestamp} {sample.tenant} {safe(sample.event_id)}", highlight=False)
             console.print(f"    {safe(sample.sentence['en'])}", highlight=False)

@@ -20,8 +20,8 @@ def convert_rules(
 ) -> None:
     """Print rules as queries of Elasticsearch over the archived events, for retro-hunts; exit 1 if one can't be.
 
-    A rule that the language can't express is named on standard error with the reason, and the others go on. Filters on
-    a rule are not in its query. Nothing is downloaded.
+    A rule that can't be loaded, or that the language can't express, is named on standard error with the reason, and the
+    others go on. Filters on a rule are not in its query. Nothing is downloaded.
 
     [bold]Examples[/bold]
 
@@ -31,8 +31,9 @@ def convert_rules(
 
     wardwatch rules convert my-rules/ --json | jq -r '.queries[]'
     """
-    refused = 0
-    for each in convert(choose(rules)[1], to):
+    chosen = choose(rules)
+    refused = len(chosen.rejected)
+    for each in convert(chosen.rules, to):
         if each.refused:
             refused += 1
             typer.echo(
@@ -43,4 +44,6 @@ def convert_rules(
             sys.stdout.write(orjson.dumps(line).decode() + "\n")
         elif each.queries:
             typer.echo(safe_text("\n".join(each.queries)))
+    if refused:
+        typer.echo(f"{refused} rules have no query in {to}", err=True)
     raise typer.Exit(1 if refused else 0)

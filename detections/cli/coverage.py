@@ -51,10 +51,10 @@ def show_coverage(
     with opened(settings.load()) as lab, Console(stderr=True).status("reading events and alerts"):
         sources = _sources(lab, tenant, start)
         alerts = list(fired.since(lab.store.alerts, frozenset(tenant or ()), start))
-    techniques = coverage(ruleset.rules, sources, alerts)
+    techniques = coverage(ruleset, sources, alerts)
     whose = ", ".join(tenant) if tenant else "all hospitals"
     made = layer(
-        techniques, f"wardwatch: {whose}", f"{len(ruleset.rules)} rules, {days} days until {datetime.now(UTC):%F}"
+        techniques, f"wardwatch: {whose}", f"{len(ruleset.loaded)} rules, {days} days until {datetime.now(UTC):%F}"
     )
     if out:
         out.write_bytes(orjson.dumps(made, option=orjson.OPT_INDENT_2))

@@ -69,8 +69,11 @@ def detect(
     at_least = frozenset(_LEVELS[_LEVELS.index(level) :])
     scan = Scan(_loaded(rules, report), Context(hospital), options.time_zone(zone), at_least)
     run = _Run(scan, report, reader(), source, options.charset(charset), frozenset(files))
+    walked = opening.walked(files)
+    if not walked:
+        raise typer.BadParameter(f"no file in {', '.join(map(str, files))}", param_hint="FILE")
     try:
-        run.files(opening.walked(files), output)
+        run.files(walked, output)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
@@ -109,6 +112,7 @@ class _Run:
 
     def _file(self, path: Path, lines: BinaryIO) -> None:
         name = "stdin" if path == STDIN else str(path)
+        before = self.scan.records
         try:
             with opening.opened(path) as opened:
                 self._opened(opened, name, lines, named=path in self.named)
@@ -118,9 +122,13 @@ class _Run:
         except OSError as error:
             self.report.not_read(name, error.strerror or str(error))
         except RecordError as error:
-            self.report.not_read(name, error.reason)
+            read = self.scan.records - before
+            self.report.not_read(name, f"after record {read}: {error.reason}" if read else error.reason)
 
     def _opened(self, opened: Opened, name: str, lines: BinaryIO, *, named: bool) -> None:
+        if not opened.head:
+            self.report.empty(name)
+            return
         source, why = (self.source, "") if self.source else self.reader.recognise(opened.head)
         if not source:
             self.report.not_recognised(name, why, self.reader.SOURCES, named=named)

@@ -14,15 +14,20 @@ from wardwatch.errors import RuleError
 from wardwatch.event import Document
 from wardwatch.tables import RowId
 
+_TABLES = {"filter": "filters", "transformations": "pipelines"}
+"""What every document of a file has → the table that it is a row of; any other file is one of rules."""
+
 
 def put(
-    paths: Annotated[list[Path], typer.Argument(help="Rule or filter files, or folders of them.", show_default=False)],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files of rules, filters or a pipeline, or folders.", show_default=False)
+    ],
     by: By,
     tenant: Tenant = "",
     dry_run: DryRun = False,
     wait: Wait = True,
 ) -> None:
-    """Put rules in force while everything runs; each file is one row with the file's name.
+    """Put rules, filters and processing pipelines in force while everything runs; each file is one row of its name.
 
     All files are checked first: when one is wrong, nothing is written. A rule with the id of a shipped one replaces it.
 
@@ -45,6 +50,8 @@ def put(
 
 
 def _table(text: RuleText) -> str:
-    found = documents.split(text.text, text.file)
-    only_filters = found and all(isinstance(each.value, dict) and "filter" in each.value for each in found)
-    return "filters" if only_filters else "rules"
+    found = [each.value for each in documents.split(text.text, text.file)]
+    for name, table in _TABLES.items():
+        if found and all(isinstance(each, dict) and name in each for each in found):
+            return table
+    return "rules"

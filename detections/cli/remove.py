@@ -37,4 +37,4 @@ def remove(
 
 
 def _is(name: str, row: RowId, value: Row) -> bool:
-    return row[0] in ("rules", "filters") and (row[2] == name or name in ids(row, value))
+    return row[0] in ("rules", "filters", "pipelines") and (row[2] == name or name in ids(row, value))

@@ -41,6 +41,11 @@ class ScanReport:
             self._said.add(source)
             self.say(f"{name}: read as {source} ({why}); --source NAME chooses otherwise")
 
+    def empty(self, name: str) -> None:
+        """Say that a file has nothing to read, which is no error."""
+        self.files += 1
+        self.say(f"{name}: it is empty")
+
     def not_recognised(self, name: str, why: str, sources: Sequence[str], *, named: bool) -> None:
         """Say that nothing tells a file's source; in a folder that is no error."""
         if named:

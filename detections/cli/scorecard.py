@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from detections import fired
+from detections.archive import Span
 from detections.cli.loaded import Paths, load, safe
+from detections.cli.opened import Opened, opened
 from detections.cli.span import TenantNames
+from detections.profiling import Profile
 from detections.scorecard import Score, scorecard
+from detections.sigma import Ruleset
 from wardwatch import settings
 from wardwatch.alert import Verdict
-from wardwatch.store import open_store
 from wardwatch.text import safe_text
 
 
@@ -27,13 +30,18 @@ def show_scorecard(
     paths: Paths = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Alerts created in so many days.")] = 30,
     tenant: TenantNames = None,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Archived events to measure the cost on, at most; 0 does not measure it.")
+    ] = 10_000,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated, with a header.")] = False,
 ) -> None:
-    """Show what each rule gave: alerts, matches, open ones, verdicts, precision, last fired; the worst first.
+    """Show what each rule gave: alerts, matches, open ones, verdicts, precision, last fired, cost; the worst first.
 
     Precision is TP / (TP + benign + FP) of the alerts that were closed; rules nobody judged come after the judged ones.
-    What a rule costs is not among it, for that takes events: see [bold]wardwatch rules profile[/bold].
+    Cost is the rule's share of the matching time, measured now on a sample of the events that were archived in these
+    days; [bold]wardwatch rules profile[/bold] tells more of it. Correlations, which match no events themselves, have
+    none.
 
     [bold]Examples[/bold]
 
@@ -41,18 +49,29 @@ def show_scorecard(
 
     wardwatch rules scorecard --days 90 --tenant renai --csv > rules.csv
     """
-    store = open_store(settings.load().store_url)
-    store.setup()
-    alerts = fired.since(store.alerts, frozenset(tenant or ()), datetime.now(UTC) - timedelta(days=days))
-    watched = track(alerts, "reading alerts", console=Console(stderr=True), transient=True)
-    scores = scorecard(load(paths).rules, watched)
-    store.close()
+    ruleset = load(paths)
+    start = datetime.now(UTC) - timedelta(days=days)
+    with opened(settings.load()) as lab, Console(stderr=True).status("reading alerts, measuring cost"):
+        alerts = fired.since(lab.store.alerts, frozenset(tenant or ()), start)
+        scores = scorecard(ruleset.loaded, alerts, _costs(lab, ruleset, start, tenant, sample))
     if as_csv:
         _print_csv(scores)
     elif as_json:
         sys.stdout.writelines(orjson.dumps(_row(score)).decode() + "\n" for score in scores)
     else:
         _print(scores, days)
+
+
+def _costs(lab: Opened, ruleset: Ruleset, start: datetime, tenant: list[str] | None, sample: int) -> dict[str, float]:
+    """Return the share of matching time by rule id; {} where there is no event to measure it on."""
+    known = lab.store.events.tenants()
+    tenants = [each for each in known if each in (tenant or known)]
+    measured = Profile(ruleset)
+    measured.match_archived(lab.archive, tenants, Span(start, datetime.now(UTC)), sample)
+    shares = defaultdict[str, float](float)
+    for cost in measured.costs() if measured.events else ():
+        shares[cost.rule.id] += measured.share(cost)
+    return shares
 
 
 def _row(score: Score) -> dict[str, Any]:
@@ -68,6 +87,7 @@ def _row(score: Score) -> dict[str, Any]:
         **{verdict.value: score.verdicts[verdict] for verdict in Verdict},
         "precision": None if score.precision is None else round(score.precision, 4),
         "last_fired": score.last_fired,
+        "cost": None if score.cost is None else round(score.cost, 6),
     }
 
 
@@ -83,14 +103,15 @@ def _cell(value: object) -> object:
 
 
 def _print(scores: list[Score], days: int) -> None:
-    names = ("rule", "alerts", "matches", "open", "TP", "benign", "FP", "precision", "last fired")
+    names = ("rule", "alerts", "matches", "open", "TP", "benign", "FP", "precision", "last fired", "cost")
     table = Table(*names, box=None, title=f"{days} days")
     table.columns[0].overflow = "fold"
-    for column in table.columns[1:8]:
+    for column in (*table.columns[1:8], table.columns[9]):
         column.justify, column.no_wrap = "right", True
     for score in scores:
         figures = score.alerts, score.matches, score.open, score.true_positives, score.benign, score.false_positives
         precision = "–" if score.precision is None else f"{score.precision:.0%}"
         rule = safe(score.slug) + ("" if score.in_force else " (not in force)")
-        table.add_row(rule, *map(str, figures), precision, score.last_fired[:10] or "never")
+        cost = "–" if score.cost is None else f"{score.cost:.1%}"
+        table.add_row(rule, *map(str, figures), precision, score.last_fired[:10] or "never", cost)
     Console().print(table)

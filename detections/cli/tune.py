@@ -14,6 +14,7 @@ from detections import fired, tuning
 from detections.cli.loaded import choose, safe
 from detections.cli.opened import Opened, opened
 from detections.cli.span import TenantNames
+from detections.correlation.written import Written
 from detections.sigma import Rule
 from detections.tuning import Example
 from wardwatch import settings
@@ -46,20 +47,28 @@ def tune(
 
     wardwatch rules tune linux_ssh_root_login --tenant renai --write my-rules/known-noise.yml
     """
-    chosen = choose([rule])[1]
-    if len(chosen) != 1:
-        raise RuleError(f"{len(chosen)} rules: name one", step="rules tune", record=rule)
+    chosen = _chosen(rule)
     with opened(settings.load()) as lab, Console(stderr=True).status("reading alerts and their events"):
-        false, gone = _examples(lab, chosen[0], days, tenant, _FALSE)
-        true, gone_too = _examples(lab, chosen[0], days, tenant, _TRUE)
+        false, gone = _examples(lab, chosen, days, tenant, _FALSE)
+        true, gone_too = _examples(lab, chosen, days, tenant, _TRUE)
         if not true and not unproven:
             _give_up("no alert with events was closed as right, so nothing can prove a filter safe (--unproven)")
-        text = _proposed(lab, chosen[0], false, true)
+        text = _proposed(lab, chosen, false, true)
         if gone + gone_too:
             typer.echo(f"{gone + gone_too} alerts left out: none of their events is archived and met by the rule still")
     if write:
         write.write_text(text, "utf-8")
         typer.echo(f"written to {write}")
+
+
+def _chosen(named: str) -> Rule:
+    found = choose([named]).rules
+    if len(found) != 1:
+        raise RuleError(f"{len(found)} rules: name one", step="rules tune", record=named)
+    if isinstance(found[0], Written):
+        below = ", ".join(source.title for source in found[0].correlation.sources)
+        raise RuleError(f"a correlation takes no filter: tune what it refers to ({below})", step="rules tune")
+    return found[0]
 
 
 def _examples(

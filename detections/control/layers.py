@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
-from detections.control.rows import PlaceholderRow, Row, RuleRow, TextRow, place, rule_text
+from detections.control.rows import PipelineRow, PlaceholderRow, Row, RuleRow, TextRow, place, rule_text
 from detections.sigma import documents
 from detections.sigma.documents import YamlDocument
+from detections.sigma.pipelines import PipelineText, combined
 from detections.sigma.rule import RuleText
 from detections.sigma.vocabulary import Vocabulary
 from wardwatch.errors import RuleError
@@ -29,9 +31,14 @@ def texts(files: Sequence[RuleText], rows: Mapping[RowId, Row]) -> list[RuleText
 
 
 def vocabulary(rows: Mapping[RowId, Row], files: Vocabulary) -> Vocabulary:
-    """Return what the names in rules stand for by rows, and by files where no row says it."""
+    """Return what the names in rules stand for by rows, and by files where no row says it.
+
+    Of pipelines with one priority those of rows come first.
+    """
     values = {row[2]: list(value.values) for row, value in rows.items() if isinstance(value, PlaceholderRow)}
-    return replace(files, placeholders={**files.placeholders, **values})
+    own = (PipelineText(place(row), each.text) for row, each in sorted(rows.items()) if isinstance(each, PipelineRow))
+    pipelines = combined((*own, *files.pipelines.texts))
+    return replace(files, placeholders={**files.placeholders, **values}, pipelines=pipelines)
 
 
 def spoken_for(rows: Mapping[RowId, Row]) -> frozenset[tuple[str, str]]:
@@ -61,10 +68,15 @@ def _id(document: YamlDocument) -> str:
 def _without(files: Sequence[RuleText], spoken: set[str]) -> Iterator[RuleText]:
     for file in files:
         # reading YAML is slow: only texts that may hold one of the ids are read
-        if spoken.isdisjoint(_ID.findall(file.text)):
+        if spoken.isdisjoint(_named(file)):
             yield file
         else:
             yield from _blanked(file, spoken)
+
+
+@lru_cache(maxsize=16_384)
+def _named(file: RuleText) -> frozenset[str]:
+    return frozenset(_ID.findall(file.text))
 
 
 def _blanked(file: RuleText, spoken: set[str]) -> Iterator[RuleText]:

@@ -18,7 +18,7 @@ from detections.control.reports import BEAT_S, Report
 from detections.control.rows import place
 from detections.control.state import State
 from detections.sigma import PACK, Rejected, RuleText, Vocabulary, loading, pipelines, placeholders
-from detections.sigma.pipelines import Pipelines
+from detections.sigma.ruleset import settle
 from wardwatch.bus import Bus
 from wardwatch.errors import RuleError, SettingsError, Unavailable
 from wardwatch.settings import MatcherSettings
@@ -31,6 +31,13 @@ log = structlog.get_logger()
 RULES = prometheus_client.Gauge("wardwatch_rules", "Rules by what became of them", ["outcome"])
 """``outcome``: loaded; no_data (loaded, but no parser's events can meet it);
 rejected (of files); refused (rows, of which the last good state is in force)."""
+
+REJECTED = prometheus_client.Gauge(
+    "wardwatch_rule_rejected", "1 for each rule or row that is not in force as it is written", ["place", "reason"]
+)
+MOST_REJECTED = 50
+"""So many reasons are told by metric, health page and report; ``wardwatch rules list --rejected`` tells all."""
+_REASON_CHARACTERS = 300
 
 _LOOK_S = 0.5
 _SETTLE_S = 0.2  # rows written together are taken together
@@ -46,12 +53,11 @@ def rule_paths(settings: MatcherSettings) -> list[Path]:
 
 def vocabulary(settings: MatcherSettings) -> Vocabulary:
     """Return what the names in rules stand for by the settings; raises SettingsError naming the file that is wrong."""
+    lists = placeholders.read(settings.placeholders) if settings.placeholders else {}
     try:
-        own = list(pipelines.read(settings.pipelines))
+        return Vocabulary(lists, pipelines.combined((*pipelines.read([*settings.pipelines, pipelines.FOLDER]),)))
     except RuleError as error:
         raise SettingsError(f"matcher.pipelines: {error.record}: {error.reason}", step="matcher") from None
-    lists = placeholders.read(settings.placeholders) if settings.placeholders else {}
-    return Vocabulary(lists, Pipelines([*own, *pipelines.read([pipelines.FOLDER])]) if own else pipelines.shipped())
 
 
 def rule_files(settings: MatcherSettings) -> Iterator[RuleText | Rejected]:
@@ -121,6 +127,7 @@ class Live:
             for row, reason in after.refused.items() - self.state.refused.items():
                 log.error("row_refused", row=str(place(row)), reason=reason)
             self.state = after
+            settle()
             self._show()
         self._position = position
         self._report()
@@ -135,14 +142,18 @@ class Live:
         ):
             RULES.labels(outcome).set(len(count))
         RULES.labels("rejected").set(rejected)
+        REJECTED.clear()
+        for place_of, reason in (_rejected(now) | _refused(now)).items():
+            REJECTED.labels(place_of, reason).set(1)
         message = f"{len(now.ruleset.loaded)} loaded, {rejected} rejected"
         message += f", {len(now.refused)} rows refused" if now.refused else ""
-        self._runtime.report("rules", ok=True, message=message, refused=_refused(now))
+        self._runtime.report("rules", ok=True, message=message, refused=_refused(now), rejected=_rejected(now))
 
     def _report(self, *, leaving: bool = False) -> None:
         runtime, now = self._runtime, self.state
         worker = f"{runtime.stage}-{runtime.instance}@{socket.gethostname()}"
-        report = Report(worker, self._position, len(now.ruleset.rules), _refused(now), leaving)
+        loaded = len(now.ruleset.loaded)
+        report = Report(worker, self._position, loaded, _refused(now), leaving, _rejected(now))
         try:
             self._producer.send(WORKERS.name, msgspec.json.encode(report), key=worker)
             self._producer.flush()
@@ -152,4 +163,10 @@ class Live:
 
 
 def _refused(now: State) -> dict[str, str]:
-    return {str(place(row)): reason for row, reason in now.refused.items()}
+    first = list(now.refused.items())[:MOST_REJECTED]
+    return {str(place(row)): reason[:_REASON_CHARACTERS] for row, reason in first}
+
+
+def _rejected(now: State) -> dict[str, str]:
+    first = [*now.unread, *now.ruleset.rejected][:MOST_REJECTED]
+    return {f"{each.file}:{each.line}": each.reason[:_REASON_CHARACTERS] for each in first}

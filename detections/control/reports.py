@@ -16,13 +16,17 @@ ALIVE_S = 16.0
 
 
 class Report(msgspec.Struct, frozen=True):
-    """One worker's state: rows before ``position`` on ``tables`` are in force, but those refused (row → reason)."""
+    """One worker's state: rows before ``position`` on ``tables`` are in force, but those refused (row → reason).
+
+    ``rejected`` are rules of files that are not in force (file:line → reason).
+    """
 
     worker: str
     position: int
     rules: int
     refused: dict[str, str] = {}
     leaving: bool = False
+    rejected: dict[str, str] = {}
 
 
 _DECODER = msgspec.json.Decoder(Report)

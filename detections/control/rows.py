@@ -8,7 +8,9 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from detections.sigma import pipelines
 from detections.sigma.documents import MAX_BYTES
+from detections.sigma.pipelines import PipelineText
 from detections.sigma.rule import RuleText
 from wardwatch.errors import RuleError
 from wardwatch.event import Document
@@ -54,6 +56,20 @@ class PlaceholderRow(Row):
     values: tuple[str | int | float, ...] = Field(min_length=1, max_length=10_000)
 
 
+class PipelineRow(Row):
+    """A processing pipeline in pySigma's format; its key is a file-like name."""
+
+    text: str = Field(min_length=1, max_length=MAX_BYTES)
+
+    @model_validator(mode="after")
+    def _is_a_pipeline(self) -> PipelineRow:
+        try:
+            pipelines.parse(PipelineText(Path("row"), self.text))
+        except RuleError as error:
+            raise ValueError(error.reason) from None
+        return self
+
+
 class MuteRow(Row):
     """The tenant's matches of the rule that is the row's key are dropped until it expires."""
 
@@ -82,12 +98,13 @@ MODELS: dict[str, type[Row]] = {
     "rules": RuleRow,
     "filters": TextRow,
     "placeholders": PlaceholderRow,
+    "pipelines": PipelineRow,
     "mutes": MuteRow,
     "suppressions": SuppressionRow,
 }
 """Table → what its rows are."""
 
-_FOR_ALL = frozenset({"filters", "placeholders"})
+_FOR_ALL = frozenset({"filters", "placeholders", "pipelines"})
 
 
 def parse(row: RowId, value: Document) -> Row:

@@ -70,17 +70,17 @@ def _sentence(firing: Firing, group: dict[str, str], fields: Document) -> dict[s
     written = {
         language: _fill(reason[language], group, fields, _number(firing.value))
         if reason.get(language)
-        else f"{card.title[language]}: {_measured(firing, language)}{_of(group)}"
+        else f"{card.title[language]}: {measured(firing.correlation, firing.value, language)}{grouped(group)}"
         for language in ("en", "zh")
     }
     return {language: safe_text(text, limit=1000) for language, text in written.items()}
 
 
-def _measured(firing: Firing, language: str) -> str:
-    rule = firing.correlation
+def measured(rule: Correlation, value: Number, language: str) -> str:
+    """Return in words what a window measures, such as ``5 events within 10 minutes``."""
     unit = _COUNTED[rule.kind][0 if language == "en" else 1]
     span = _span(rule, language)
-    return f"{_number(firing.value)} {unit}{' within ' if language == 'en' else '，'}{span}"
+    return f"{_number(value)} {unit}{' within ' if language == 'en' else '，'}{span}"
 
 
 def _span(rule: Correlation, language: str) -> str:
@@ -89,7 +89,8 @@ def _span(rule: Correlation, language: str) -> str:
     return f"{minutes} {units[0]}" if not seconds else f"{rule.timespan_s} {units[1]}"
 
 
-def _of(group: dict[str, str]) -> str:
+def grouped(group: dict[str, str]) -> str:
+    """Return the values of a group, to stand behind what it measures."""
     return "; " + ", ".join(f"{name} = {value}" for name, value in group.items()) if group else ""
 
 

@@ -134,9 +134,16 @@ class Group:
             tuple(self._window[fresh:]),
             waiting.source,
             waiting.fields,
-            self._measure.value(),
-            self._counts(),
+            *self.measured(),
         )
+
+    def measured(self) -> tuple[Number, tuple[int, ...]]:
+        """Return what the window measures now, and how many of its matches each referenced rule has."""
+        counts = [0] * len(self.correlation.sources)
+        for entry in self._window:
+            for source in entry.sources:
+                counts[source] += 1
+        return self._measure.value(), tuple(counts)
 
     def _opened(self, at_ms: int) -> int:
         """Return the aligned timespan of the earliest firing that is no more than one timespan back."""
@@ -146,13 +153,6 @@ class Group:
             self._fired_before_ms = self._fired_ms
         self._fired_ms = at_ms
         return start_ms - span_ms if self._fired_before_ms >= at_ms - span_ms else start_ms
-
-    def _counts(self) -> tuple[int, ...]:
-        counts = [0] * len(self.correlation.sources)
-        for entry in self._window:
-            for source in entry.sources:
-                counts[source] += 1
-        return tuple(counts)
 
 
 def _key(waiting: Waiting) -> Key:

@@ -23,7 +23,7 @@ from sigma.correlations import (
 
 from detections.correlation.group import HELD
 from detections.correlation.rule import All, Any, Bound, Correlation, Feed, Kind, No, Op, Seen, Sequence, Source
-from detections.sigma.rule import Presentation, Rule, card
+from detections.sigma.rule import Presentation, Rule, card, revised
 from wardwatch.errors import RuleError
 
 MAX_TIMESPAN_S = 3 * 86_400
@@ -149,7 +149,12 @@ class Connected:
         self.silent: set[str] = set()
         self.refused: list[tuple[Draft, str]] = []
         self._rename = rename
-        self._rules = {name: rule for rule in rules for name in (rule.id, rule.name) if name}
+        self._rules: dict[str, Rule] = {}
+        self._versions: dict[str, str] = {}
+        for rule in rules:
+            for name in filter(None, (rule.id, rule.name)):
+                self._rules[name] = rule
+                self._versions[name] = revised(self._versions.get(name, ""), rule.version)
         self._drafts: dict[str, Draft] = {}
         self._refused: dict[str, str] = {}
         self._levels: dict[str, int] = {}
@@ -167,6 +172,16 @@ class Connected:
         """Return what takes in matches of these rules at a tenant."""
         found = (intake for each in rule_ids for intake in self.intakes.get(each, ()))
         return [intake for intake in found if intake.correlation.tenant in ("", tenant)]
+
+    def beneath(self, ids: Iterable[str]) -> set[str]:
+        """Return the ids of these rules and correlations and of all that they refer to, at any depth."""
+        sources = {each.card.id: [source.id for source in each.sources] for each in self.correlations}
+        found, pending = set[str](), list(ids)
+        while pending:
+            if (each := pending.pop()) not in found:
+                found.add(each)
+                pending += sources.get(each, ())
+        return found
 
     def _name(self, each: Draft) -> None:
         taken = sorted(name for name in each.names if name in self._drafts or name in self._rules)
@@ -215,7 +230,7 @@ class Connected:
     def _check(self, each: Draft) -> None:
         for reference in each.references:
             if reference not in self._rules and reference not in self._drafts:
-                raise RuleError(f"refers to the rule '{reference}', which is not loaded")
+                raise RuleError(f"refers to the rule '{reference}', which is not loaded: load it with the correlation")
             if other := self._drafts.get(reference):
                 for name in (*each.correlation.group_by, *each.correlation.fields):
                     if (aliased := _aliased(each, reference, name)) not in other.correlation.group_by:
@@ -228,6 +243,7 @@ class Connected:
             identity = each.correlation.card.id
             built = msgspec.structs.replace(
                 each.correlation,
+                card=msgspec.structs.replace(each.correlation.card, version=self._version(each)),
                 sources=tuple(self._source(reference) for reference in each.references),
                 level=self._levels[identity],
                 feeds=tuple(feeds.get(identity, ())),
@@ -236,6 +252,14 @@ class Connected:
             self.correlations.append(built)
             for place, reference in enumerate(each.references):
                 self._feed(each, built, place, reference, feeds)
+
+    def _version(self, each: Draft) -> str:
+        """Return the version of a correlation: another one whenever a rule that it refers to has another one."""
+        below = (
+            self._version(self._drafts[name]) if name in self._drafts else self._versions[name]
+            for name in each.references
+        )
+        return revised(each.correlation.card.version, *below)
 
     def _source(self, reference: str) -> Source:
         if other := self._drafts.get(reference):

@@ -138,8 +138,12 @@ def of_firing(firing: Firing, feed: Feed) -> Fed:
 
 
 def of_event(intakes: Iterable[Intake], event: Event, view: View) -> Iterator[tuple[Fed, Correlation]]:
-    """Yield what an event brings to the correlations that take in the rules which it met; raises DecodeError."""
-    at_ms = round(moment(event).timestamp() * 1000)
+    """Yield what an event brings to the correlations that take in the rules which it met; raises DecodeError.
+
+    Its time is that of the event, or that of its receipt where the event says a later one.
+    """
+    # a clock ahead, or a forged time, must not make everything that follows late
+    at_ms = round(min(moment(event), event.received).timestamp() * 1000)
     for (_, group), (intake, sources, values) in taken_in(intakes, view).items():
         correlation = intake.correlation
         fed = Fed(

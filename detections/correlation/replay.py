@@ -30,9 +30,15 @@ class Replay:
 
     def firings(self) -> Iterator[Firing]:
         """Yield what fires, once all is in: the lower correlations first, each group in order of event time."""
-        while self._groups:
-            for group in self._groups.pop(min(self._groups)).values():
+        level = 0
+        while higher := [each for each in self._groups if each > level]:
+            level = min(higher)
+            for group in self._groups[level].values():
                 for firing in group.evaluate(_END):
                     for fed, above in chained(firing):
                         self.take(fed, above)
                     yield firing
+
+    def group(self, fed: Fed, correlation: Correlation) -> Group:
+        """Return the group that a match was taken into."""
+        return self._groups[correlation.level][fed.key(correlation)]

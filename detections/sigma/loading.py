@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 from pydantic import ValidationError
 from sigma.collection import SigmaCollection
 from sigma.correlations import SigmaCorrelationRule
@@ -19,8 +19,8 @@ from detections import logsource
 from detections.correlation.loading import Draft, draft
 from detections.sigma import collection, dialect, documents, limits
 from detections.sigma.documents import YamlDocument
-from detections.sigma.expression import And, Expression, Named
-from detections.sigma.rule import Presentation, Rule, RuleText, card
+from detections.sigma.expression import And, Named
+from detections.sigma.rule import Presentation, Rule, RuleText, card, revised
 from detections.sigma.vocabulary import Vocabulary
 from wardwatch.errors import RuleError
 
@@ -29,6 +29,8 @@ REFUSED = (RuleError, SigmaError, AttributeError, IndexError, KeyError, Recursio
 
 _NEAR = {"Identifier": "id:", "Tag": "tags:"}
 _QUOTED = re.compile(r"'([^']+)'|(%[^%]+%)")
+
+_ENCODER = msgspec.msgpack.Encoder()
 
 dialect.install()
 
@@ -107,33 +109,33 @@ def rejected(file: Path, document: YamlDocument, error: Exception) -> Rejected:
         first = error.errors()[0]
         path = ["wardwatch", *map(str, first["loc"])]
         return Rejected(file, document.line_of(f"{path[-1]}:", "wardwatch:"), f"{'.'.join(path)}: {first['msg']}")
+    reason = error.reason if isinstance(error, RuleError) else str(error)
+    quoted = [a or b for a, b in _QUOTED.findall(reason)]
     if isinstance(error, RuleError):
-        quoted = [a or b for a, b in _QUOTED.findall(error.reason)]
-        return Rejected(file, document.line_of(*quoted, "detection:"), error.reason)
+        return Rejected(file, document.line_of(*quoted, "detection:"), reason)
     if isinstance(error, SigmaError):
         kind = type(error).__name__.removeprefix("Sigma").removesuffix("Error")
-        return Rejected(file, document.line_of(_NEAR.get(kind, f"{kind.lower()}:"), "detection:"), str(error))
+        return Rejected(file, document.line_of(_NEAR.get(kind, f"{kind.lower()}:"), *quoted, "detection:"), reason)
     return Rejected(file, document.line, f"not shaped like a Sigma rule: {type(error).__name__}: {error}"[:300])
 
 
-def compile_rule(
-    parsed: Parsed, sigma: SigmaRule, filters: Sequence[tuple[Parsed, SigmaFilter]], vocabulary: Vocabulary
-) -> Rule:
-    """Return the rule with the filters that concern it; raises one of REFUSED."""
+def compile_rule(parsed: Parsed, sigma: SigmaRule, vocabulary: Vocabulary) -> Rule:
+    """Return the rule by itself; raises one of REFUSED."""
     if sigma.id is None:
         raise RuleError("a rule needs an 'id', a UUID: its alerts are told apart by it")
     vocabulary.settle(sigma.detection, parsed.document.whole)
-    own = [(each, each_sigma) for each, each_sigma in filters if concerns(each_sigma, sigma)]
+    source = logsource.of_rule(sigma.logsource)
     presentation = Presentation.model_validate(sigma.custom_attributes.get("wardwatch", {}))
-    version = _version(sigma, [parsed, *(each for each, _ in own)])
+    condition = vocabulary.translate(source, sigma.detection, lambda: sigma)
+    version = _version(sigma, parsed, _ENCODER.encode(condition))
     return Rule(
         file=parsed.text.file,
         line=parsed.document.line,
         tenant=parsed.text.tenant,
-        logsource=logsource.of_rule(sigma.logsource),
+        logsource=source,
         presentation=presentation,
         card=card(sigma, presentation, version, parsed.text.file),
-        condition=_condition(sigma, [each_sigma for _, each_sigma in own], vocabulary),
+        condition=condition,
         text=parsed.document.whole,
         name=sigma.name or "",
     )
@@ -142,23 +144,37 @@ def compile_rule(
 def draft_correlation(parsed: Parsed, sigma: SigmaCorrelationRule) -> Draft:
     """Return a correlation rule by itself; raises one of REFUSED."""
     presentation = Presentation.model_validate(sigma.custom_attributes.get("wardwatch", {}))
-    return draft(sigma, _version(sigma, [parsed]), parsed.text.file, parsed.text.tenant, presentation)
+    return draft(sigma, _version(sigma, parsed), parsed.text.file, parsed.text.tenant, presentation)
 
 
-def _condition(sigma: SigmaRule, filters: Sequence[SigmaFilter], vocabulary: Vocabulary) -> Expression:
-    own = vocabulary.translate(sigma, sigma.detection)
-    if not filters:
-        return own
-    named = (Named(f"filter {each.title}", vocabulary.translate(sigma, each.filter)) for each in filters)
-    return And((own, *named))
+def filtered(rule: Rule, filters: Sequence[tuple[Parsed, SigmaFilter]], vocabulary: Vocabulary) -> Rule:
+    """Return the rule with the filters that concern it; raises one of REFUSED."""
+    own = [(parsed, sigma) for parsed, sigma in filters if concerns(sigma, rule)]
+    if not own:
+        return rule
+    named = [
+        Named(f"filter {each.title}", vocabulary.translate(rule.logsource, each.filter, lambda: rule.sigma))
+        for _, each in own
+    ]
+    version = revised(rule.version, *(each.document.whole for each, _ in own), _ENCODER.encode(named))
+    return replace(
+        rule, condition=And((rule.condition, *named)), card=msgspec.structs.replace(rule.card, version=version)
+    )
 
 
-def concerns(sigma_filter: SigmaFilter, rule: SigmaRule) -> bool:
+def concerns(sigma_filter: SigmaFilter, rule: Rule) -> bool:
     """Tell whether a filter names the rule and its log source (Sigma filters specification 2.1)."""
-    named = sigma_filter.filter.rules
-    if rule.logsource not in sigma_filter.logsource:
+    wanted, named = logsource.of_rule(sigma_filter.logsource), sigma_filter.filter.rules
+    if not all(
+        name in ("", own)
+        for name, own in (
+            (wanted.product, rule.logsource.product),
+            (wanted.category, rule.logsource.category),
+            (wanted.service, rule.logsource.service),
+        )
+    ):
         return False
-    return isinstance(named, str) or any(each.reference in (str(rule.id), rule.name) for each in named)
+    return isinstance(named, str) or any(each.reference in (rule.id, rule.name) for each in named)
 
 
 def is_filtered(rule: Rule, sigma_filter: SigmaFilter) -> bool:
@@ -167,7 +183,6 @@ def is_filtered(rule: Rule, sigma_filter: SigmaFilter) -> bool:
     return any(isinstance(item, Named) and item.name == f"filter {sigma_filter.title}" for item in items)
 
 
-def _version(sigma: SigmaRuleBase, sources: Sequence[Parsed]) -> str:
-    digest = blake2b("\0".join(each.document.whole for each in sources).encode(), digest_size=4).hexdigest()
+def _version(sigma: SigmaRuleBase, parsed: Parsed, condition: bytes = b"") -> str:
     day = sigma.modified or sigma.date
-    return f"{day:%Y-%m-%d}-{digest}" if day else digest
+    return revised(f"{day:%Y-%m-%d}-" if day else "", parsed.document.whole, condition)

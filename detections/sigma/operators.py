@@ -20,7 +20,7 @@ from wardwatch.errors import RuleError
 Accept = Callable[[Cell, View], bool]
 Number = int | Decimal
 
-_DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,4})?")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?")
 _TOKEN = re.compile(r"\\(?s:.)|[*?]|[^\\*?]+")
 _TEXT: dict[str, Callable[[str, str], bool]] = {
     "equals": operator.eq,
@@ -59,7 +59,7 @@ def acceptor(test: Test) -> Accept:
 
 
 def number(raw: object) -> Number | None:
-    """Return a number, or a text that is one in decimal notation, without loss; None for anything else."""
+    """Return a number, or a text that is one in decimal notation without exponent, without loss; None for others."""
     if isinstance(raw, bool):
         return None
     if isinstance(raw, int):
@@ -121,6 +121,8 @@ def _text(test: Test) -> Accept:
 
 
 def _like(test: Test) -> Accept:
+    if not any(part is not None for part in tokens(test.value)):
+        return lambda cell, _: cell.raw is not None
     found = search(like_pattern(test.value if test.cased else fold(test.value)))
     if test.cased:
         return lambda cell, _: cell.raw is not None and found(cell.text) is not None

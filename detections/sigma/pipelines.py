@@ -7,7 +7,9 @@ name and remembered. A rule that any other step may concern goes through pySigma
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +43,23 @@ _OUTSIDE = frozenset({"file_placeholders", "http_placeholders", "command_placeho
 _WRONG = (SigmaError, TypeError, ValueError, AttributeError, KeyError)
 
 
-class Pipelines:
-    """Pipelines as one, in order of their priorities."""
+@dataclass(frozen=True, slots=True)
+class PipelineText:
+    """The text of a pipeline's file or row."""
 
-    def __init__(self, pipelines: Iterable[ProcessingPipeline] = ()) -> None:
-        ordered = sorted(pipelines, key=lambda pipeline: pipeline.priority)
+    file: Path
+    text: str
+
+
+class Pipelines:
+    """Pipelines as one, in order of their priorities; raises RuleError as ``parse`` does."""
+
+    def __init__(self, texts: Iterable[PipelineText] = ()) -> None:
+        self.texts = tuple(texts)
+        ordered = sorted(map(parse, self.texts), key=lambda pipeline: pipeline.priority)
         self.whole: ProcessingPipeline = sum(ordered, ProcessingPipeline())
-        self._described = f"Pipelines({self.whole!r})"  # before it is applied, which it keeps a record of
+        # before it is applied, which it keeps a record of
+        self._described = f"Pipelines({blake2b(repr(self.whole).encode(), digest_size=16).hexdigest()})"
         self._others = [item for item in self.whole.items if not _only_renames(item)]
         self.names = cache(self._names)
         self.only_rename = cache(self._only_rename)
@@ -65,36 +77,45 @@ class Pipelines:
 
     def _names(self, source: LogSource, name: str) -> tuple[str, ...]:
         rule = _probe(name, source)
-        self.whole.apply(rule)
+        try:
+            self.whole.apply(rule)
+        except SigmaError:  # a step that refuses some rules: it says so where it meets them
+            return (name,)
         return tuple(_fields(rule.detection.detections["selection"]))
 
 
-def parse(text: str, file: Path) -> ProcessingPipeline:
+def parse(source: PipelineText) -> ProcessingPipeline:
     """Return a pipeline; raises RuleError naming the file.
 
     Steps that would read a file, call the network or start a program, and those that work on queries, are refused.
     """
     try:
-        (document,) = documents.split(text, file)
-        _check(document.value, file)
+        (document,) = documents.split(source.text, source.file)
+        _check(document.value, source.file)
         return ProcessingPipeline.from_dict(document.value)
     except RuleError:
         raise
     except _WRONG as error:
-        raise RuleError(f"not a processing pipeline: {error}", step="pipelines", record=str(file)) from None
+        raise RuleError(f"not a processing pipeline: {error}", step="pipelines", record=str(source.file)) from None
 
 
-def read(paths: Iterable[Path]) -> Iterator[ProcessingPipeline]:
-    """Yield the pipelines in files and folders, in order of their names; raises RuleError naming the file."""
+def read(paths: Iterable[Path]) -> Iterator[PipelineText]:
+    """Yield the texts in files and folders, in order of their names; raises RuleError naming the file."""
     for path in paths:
         for file in sorted(path.glob("*.yml")) if path.is_dir() else [path]:
-            yield parse(documents.text(file), file)
+            yield PipelineText(file, documents.text(file))
+
+
+@lru_cache(maxsize=4)
+def combined(texts: tuple[PipelineText, ...]) -> Pipelines:
+    """Return the pipelines as one, with what it has found out about names before; raises RuleError."""
+    return Pipelines(texts)
 
 
 @cache
 def shipped() -> Pipelines:
     """Return the pipelines that ship with wardwatch."""
-    return Pipelines(read([FOLDER]))
+    return combined(tuple(read([FOLDER])))
 
 
 def _check(node: Any, file: Path) -> None:

@@ -8,7 +8,7 @@ is a witness for, the rules that are met (docs/decisions/0008-engine.md).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
@@ -16,12 +16,13 @@ from detections.sigma.compilation import Condition
 from detections.sigma.compilation import condition as compiled
 from detections.sigma.decoding import partial_decoder
 from detections.sigma.expression import Test, fields, tests
-from detections.sigma.keywords import Prefilter
 from detections.sigma.memo import Memo, Memory
+from detections.sigma.predicate import Predicate, predicate
+from detections.sigma.prefilter import ANY, Candidates, Prefilter
 from detections.sigma.rule import Rule
 from detections.sigma.scanner import NONE, Numbers, is_of_value, scanner
 from detections.sigma.view import Cell, Scalar, View
-from detections.sigma.witness import guess, witnesses
+from detections.sigma.witness import Witnesses, guess, witnesses
 from wardwatch.event import Document, decode
 
 FieldMemo = Memo[Scalar, Numbers]
@@ -38,6 +39,7 @@ class Place:
     rule: Rule
     asks: bool = False
     condition: Condition | None = None
+    predicate: Predicate | None = None
 
 
 class Program:
@@ -50,7 +52,7 @@ class Program:
         self.places = [Place(rule) for rule in rules]
         self.memos = self._compile(memory)
         self._keywords = self.memos.get("")
-        self._prefilter = Prefilter(test for test in self.numbers if not test.field)
+        self.candidates = Prefilter([rule.condition for rule in rules], memory).candidates
         self._nests = frozenset(parent for name in self.memos for parent in _parents(name))
         self._read: dict[str, FieldMemo | None] = dict.fromkeys(self._nests)
         self._read |= {name: memo for name, memo in self.memos.items() if name}
@@ -58,23 +60,24 @@ class Program:
         self._witnessed, self._always = self._witnesses()
         self.outcomes: Memo[tuple[Numbers, ...], Outcome] = Memo(self._outcome, memory)
 
-    def decode(self, raw: bytes) -> tuple[Document, bool]:
-        """Return the document in a record, and whether it is whole; raises DecodeError.
+    def decode(self, raw: bytes, candidates: Candidates) -> Document:
+        """Return the document in a record as far as its candidates need it; raises DecodeError.
 
-        One that is not whole holds the fields that the rules read and those of ``also``, and no keyword is in the rest.
+        Without a keyword in it: the fields that the rules read and those of ``also``.
         """
-        if self._keywords is not None and self._prefilter.may_match(raw):
-            return decode(raw), True
-        return self._partial(raw), False
+        return decode(raw) if candidates.whole else self._partial(raw)
 
-    def match(self, doc: Document, zone: tzinfo, *, whole: bool = True, added: Collection[str] = ()) -> Sequence[Rule]:
+    def match(self, doc: Document, zone: tzinfo, candidates: Candidates = ANY) -> Sequence[Rule]:
         """Return the rules that a document meets, in their order; ``zone`` is that of rules which ask for the hour.
 
-        ``whole`` is what ``decode`` said; ``added`` names the fields that the document was given since.
+        ``candidates`` are what ``self.candidates`` said of its record.
         """
+        if candidates.places is not None:
+            view = View(doc, zone)
+            return [self.rules[place] for place in candidates.places if self._predicate(place)(view)]
         met = self._met(doc, zone)
-        if self._keywords is not None:
-            met += _each(self._keywords, _values(doc, zone, whole, added))
+        if self._keywords is not None and candidates.whole:
+            met += _each(self._keywords, View(doc, zone).everything)
         found, asking = self.outcomes[tuple(met)]
         if asking:
             numbers, view = NONE.union(*met), View(doc, zone)
@@ -113,10 +116,10 @@ class Program:
         always: set[int] = set()
         places: defaultdict[int, set[int]] = defaultdict(set)
         for place, rule in enumerate(self.rules):
-            found = witnesses(rule.condition, guess)
+            found = witnesses(rule.condition, _guess)
             if found is None:
                 always.add(place)
-            for test in found or ():
+            for test in found[1] if found else ():
                 places[self.numbers[test]].add(place)
         return {number: frozenset(found) for number, found in places.items()}, frozenset(always)
 
@@ -150,6 +153,12 @@ class Program:
         condition = self._compiled(place).condition
         return condition is not None and condition(numbers, view)
 
+    def _predicate(self, place: int) -> Predicate:
+        found = self.places[place]
+        if found.predicate is None:
+            found.predicate = predicate(found.rule.condition)
+        return found.predicate
+
     def _compiled(self, place: int) -> Place:
         found = self.places[place]
         if found.condition is None:
@@ -158,11 +167,8 @@ class Program:
         return found
 
 
-def _values(doc: Document, zone: tzinfo, whole: bool, added: Collection[str]) -> tuple[Cell, ...]:
-    """Return the values of the document in which a keyword can be."""
-    if whole:
-        return View(doc, zone).everything
-    return View({name: doc[name] for name in added}, zone).everything if added else ()
+def _guess(test: Test) -> Witnesses[Test] | None:
+    return (guess(test), frozenset((test,))) if is_of_value(test) else None
 
 
 def _each(memo: FieldMemo, cells: Iterable[Cell]) -> Iterator[Numbers]:

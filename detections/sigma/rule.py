@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from sigma.rule import SigmaRule, SigmaRuleBase
 from detections import sources
 from detections.logsource import holds
 from detections.sigma.evaluation import evaluate, evidence
-from detections.sigma.expression import Expression
+from detections.sigma.expression import Expression, tests
 from detections.sigma.view import Scalar, View
 from wardwatch.alert import Severity
 from wardwatch.event import LogSource
@@ -116,6 +117,14 @@ def card(sigma: SigmaRuleBase, own: Presentation, version: str, file: Path) -> R
     )
 
 
+def revised(version: str, *parts: str | bytes) -> str:
+    """Return the version of a rule to which something was added: the same day, another hash."""
+    day, _, own = version.rpartition("-")
+    data = b"\0".join(part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part for part in parts)
+    digest = blake2b(own.encode() + b"\0" + data, digest_size=4).hexdigest()
+    return f"{day}-{digest}" if day else digest
+
+
 @dataclass(frozen=True, slots=True)
 class RuleText:
     """The text of a rule file or of a row of the table ``rules``; "" holds for every tenant."""
@@ -149,7 +158,7 @@ class Rule:
 
     @property
     def version(self) -> str:
-        """The rule's date and a hash of its content."""
+        """The rule's date and a hash of all that it means: its text, its condition on events, the filters on it."""
         return self.card.version
 
     @property
@@ -172,6 +181,14 @@ class Rule:
         """The fields of the event that a match needs: its group's and those its texts mention."""
         reason = self.presentation.reason
         return frozenset(self.presentation.group_by) | set(PLACEHOLDER.findall(reason.en + reason.zh))
+
+    @cached_property
+    def written(self) -> tuple[str, ...] | None:
+        """The fields as the rule names them, None where it has others beside those that it tests."""
+        found = list(tests(self.condition))
+        if any(test.op.endswith("_field") for test in found):
+            return None
+        return tuple(sorted({test.written.partition("|")[0] for test in found}))
 
     @cached_property
     def no_data(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from detections.logsource import BROADER
 from detections.sigma import loading
 from detections.sigma.cache import RuleCache, Unit, digest
 from detections.sigma.condition import from_detections
+from detections.sigma.documents import YamlDocument
 from detections.sigma.loading import REFUSED, Parsed, Rejected
 from detections.sigma.memo import Memory
 from detections.sigma.program import Program
@@ -36,6 +38,7 @@ PACK = Path(__file__).parent.parent / "rules"
 
 ZONE = ZoneInfo("Asia/Shanghai")
 MOST_PROGRAMS = 512
+
 SourceKey = tuple[str, str, str]
 """Product, category and service of a log source."""
 
@@ -78,9 +81,10 @@ class Ruleset:
         """Load the rules in texts of files or of rows of the table ``rules``.
 
         What ``cache`` knows is not compiled again; programs of ``previous`` that hold the same rules are taken over.
+        So a change costs what it concerns (docs/decisions/0011-rules-are-rows.md).
         """
         ruleset = cls()
-        ruleset._take(list(texts), vocabulary, cache or RuleCache())
+        ruleset._take(texts, vocabulary, cache or RuleCache(), previous or cls())
         if previous is not None:
             ruleset._take_over(previous)
         return ruleset
@@ -137,28 +141,31 @@ class Ruleset:
             same = len(rules) == len(before.rules) and all(map(is_, rules, before.rules))
             self._programs[key] = before if same else self._compile(rules)
 
-    def _take(self, texts: Sequence[RuleText], vocabulary: Vocabulary, cache: RuleCache) -> None:
-        known = [cache.get(text) for text in texts]
-        read = [[] if unit else list(loading.parse(text)) for unit, text in zip(known, texts, strict=True)]
-        filters = list(self._sound_filters([item for items in read for item in items], vocabulary))
-        context = digest([repr(vocabulary), *(item.document.whole for item, _ in filters)])
-        for text, unit, items in zip(texts, known, read, strict=True):
-            if unit is not None and unit.context == context:
-                self._add(unit)
-                continue
-            found = list(self._compiled(items or loading.parse(text), filters, vocabulary))
-            rules = tuple(each for each in found if isinstance(each, Rule))
-            new = Unit(context, rules, tuple(each for each in found if isinstance(each, Rejected)))
-            if all(isinstance(item, Parsed) and isinstance(item.sigma, SigmaRule) for item in items):
-                cache.put(text, new)
-            self._add(new)
+    def _take(self, texts: Iterable[RuleText], vocabulary: Vocabulary, cache: RuleCache, previous: Ruleset) -> None:
+        others: list[Parsed] = []
+        units: list[Unit] = []
+        for text in texts:
+            unit = cache.get(text)
+            if unit is None or unit.context != _context(unit.rules, unit.rejected, vocabulary):
+                items = list(loading.parse(text))
+                unit = _unit(items, vocabulary)
+                own = [each for each in items if isinstance(each, Parsed) and not isinstance(each.sigma, SigmaRule)]
+                if not own:
+                    cache.put(text, unit)
+                others += own
+            units.append(unit)
         cache.settle()
-        self._connect([item for items in read for item in items], vocabulary)
+        filters = list(self._sound_filters(others, vocabulary))
+        for unit in units:
+            self.rejected += unit.rejected
+            for rule in unit.rules:
+                self._add(rule, filters, vocabulary, previous)
+        self._connect(others, vocabulary)
         for item, sigma in filters:
             if not any(loading.is_filtered(rule, sigma) for rule in self.rules):
                 self.rejected.append(Rejected(item.text.file, item.document.line, "the filter concerns no loaded rule"))
 
-    def _connect(self, parsed: Iterable[Parsed | Rejected], vocabulary: Vocabulary) -> None:
+    def _connect(self, parsed: Iterable[Parsed], vocabulary: Vocabulary) -> None:
         drafts = list(self._drafts(parsed))
         names = vocabulary.pipelines.names
         found = Connected([each for _, each in drafts], self.rules, lambda rule, name: names(rule.logsource, name))
@@ -173,48 +180,72 @@ class Ruleset:
             item = places[id(each)]
             self.rejected.append(loading.rejected(item.text.file, item.document, RuleError(reason)))
 
-    def _drafts(self, parsed: Iterable[Parsed | Rejected]) -> Iterator[tuple[Parsed, Draft]]:
+    def _drafts(self, parsed: Iterable[Parsed]) -> Iterator[tuple[Parsed, Draft]]:
         for item in parsed:
-            if isinstance(item, Parsed) and isinstance(item.sigma, SigmaCorrelationRule):
+            if isinstance(item.sigma, SigmaCorrelationRule):
                 try:
                     yield item, loading.draft_correlation(item, item.sigma)
                 except REFUSED as error:
                     self.rejected.append(loading.rejected(item.text.file, item.document, error))
 
-    def _compiled(
-        self, items: Iterable[Parsed | Rejected], filters: Sequence[tuple[Parsed, SigmaFilter]], vocabulary: Vocabulary
-    ) -> Iterator[Rule | Rejected]:
-        for item in items:
-            if isinstance(item, Rejected):
-                yield item
-            elif isinstance(item.sigma, SigmaRule):
-                try:
-                    yield loading.compile_rule(item, item.sigma, filters, vocabulary)
-                except REFUSED as error:
-                    yield loading.rejected(item.text.file, item.document, error)
+    def _add(
+        self, rule: Rule, filters: Sequence[tuple[Parsed, SigmaFilter]], vocabulary: Vocabulary, previous: Ruleset
+    ) -> None:
+        key = rule.tenant, rule.id
+        if first := self._by_id.get(key):
+            reason = f"the id '{rule.id}' is that of {first.file}:{first.line}"
+            self.rejected.append(Rejected(rule.file, rule.line, reason))
+            return
+        try:
+            own = loading.filtered(rule, filters, vocabulary)
+        except REFUSED as error:
+            self.rejected.append(loading.rejected(rule.file, YamlDocument(None, rule.line, rule.text), error))
+            return
+        before = previous._by_id.get(key)
+        own = before if before == own else own  # programs know their rules by identity
+        self._by_id[key] = own
+        self.rules.append(own)
+        source = own.logsource.product, own.logsource.category, own.logsource.service
+        self._by_source[source].append(own)
+        for names, name in zip(self._names, source, strict=True):
+            names.add(name)
 
-    def _add(self, unit: Unit) -> None:
-        self.rejected += unit.rejected
-        for rule in unit.rules:
-            if first := self._by_id.get((rule.tenant, rule.id)):
-                reason = f"the id '{rule.id}' is that of {first.file}:{first.line}"
-                self.rejected.append(Rejected(rule.file, rule.line, reason))
-                continue
-            self._by_id[rule.tenant, rule.id] = rule
-            self.rules.append(rule)
-            key = rule.logsource.product, rule.logsource.category, rule.logsource.service
-            self._by_source[key].append(rule)
-            for names, name in zip(self._names, key, strict=True):
-                names.add(name)
-
-    def _sound_filters(
-        self, parsed: Iterable[Parsed | Rejected], vocabulary: Vocabulary
-    ) -> Iterator[tuple[Parsed, SigmaFilter]]:
+    def _sound_filters(self, parsed: Iterable[Parsed], vocabulary: Vocabulary) -> Iterator[tuple[Parsed, SigmaFilter]]:
         for item in parsed:
-            if isinstance(item, Parsed) and isinstance(item.sigma, SigmaFilter):
+            if isinstance(item.sigma, SigmaFilter):
                 try:
                     vocabulary.settle(item.sigma.filter, item.document.whole)
                     from_detections(item.sigma.filter, lambda name: (name,))
                     yield item, item.sigma
                 except REFUSED as error:
                     self.rejected.append(loading.rejected(item.text.file, item.document, error))
+
+
+def _unit(items: Sequence[Parsed | Rejected], vocabulary: Vocabulary) -> Unit:
+    found = list(_compiled(items, vocabulary))
+    rules = tuple(each for each in found if isinstance(each, Rule))
+    rejected = tuple(each for each in found if isinstance(each, Rejected))
+    return Unit(_context(rules, rejected, vocabulary), rules, rejected)
+
+
+def _compiled(items: Iterable[Parsed | Rejected], vocabulary: Vocabulary) -> Iterator[Rule | Rejected]:
+    for item in items:
+        if isinstance(item, Rejected):
+            yield item
+        elif isinstance(item.sigma, SigmaRule):
+            try:
+                yield loading.compile_rule(item, item.sigma, vocabulary)
+            except REFUSED as error:
+                yield loading.rejected(item.text.file, item.document, error)
+
+
+def _context(rules: Sequence[Rule], rejected: Sequence[Rejected], vocabulary: Vocabulary) -> str:
+    """Return what beside its text decides what became of it; of a rejected rule that may be any name."""
+    return digest([vocabulary.of_rules(rules), vocabulary.whole if rejected else ""])
+
+
+def settle() -> None:
+    """Have Python's garbage collector leave alone what is there now: rules in force live long, and there are many."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

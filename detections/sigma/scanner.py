@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC
 from decimal import Decimal
+from functools import cached_property
 from itertools import count
 from weakref import WeakValueDictionary
 
@@ -87,8 +88,15 @@ class _Texts:
                 literals.append((_between_stars(text), number_))
             elif test.op in ("like", "re"):
                 expressions.append((like_pattern(text) if test.op == "like" else text, number_))
-        self._literals = Literals(literals)
-        self._expressions = Expressions(expressions)
+        self._patterns = literals, expressions
+
+    @cached_property
+    def _literals(self) -> Literals:
+        return Literals(self._patterns[0])
+
+    @cached_property
+    def _expressions(self) -> Expressions:
+        return Expressions(self._patterns[1])
 
     def met(self, text: str) -> set[int]:
         found = set(self._whole.get(text, ()))

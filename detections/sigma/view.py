@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from functools import cached_property, lru_cache
 
+from enrich.context import is_added
 from wardwatch.event import Document
 
 Scalar = str | int | float | bool | None
@@ -54,6 +55,7 @@ class View:
         self.doc = doc
         self.zone = zone
         self._cells: dict[str, tuple[Cell, ...] | None] = {}
+        self._folded: dict[str, tuple[str, ...]] = {}
 
     def cells(self, field: str) -> tuple[Cell, ...] | None:
         """Return the scalar values of a field, None where the event has no such field.
@@ -67,10 +69,24 @@ class View:
             )
         return self._cells[field]
 
+    def texts(self, field: str) -> tuple[str, ...]:
+        """Return the values of a field, but for null, as texts."""
+        return tuple(cell.text for cell in self.cells(field) or () if cell.raw is not None)
+
+    def folded(self, field: str) -> tuple[str, ...]:
+        """Return the values of a field, but for null, as texts without case."""
+        found = self._folded.get(field)
+        if found is None:
+            value = self.doc.get(field)
+            texts = (value,) if isinstance(value, str) else self.texts(field)
+            found = self._folded[field] = tuple(map(fold, texts))
+        return found
+
     @cached_property
     def everything(self) -> tuple[Cell, ...]:
-        """All scalar values of the event."""
-        return tuple(Cell(name, raw) for field, value in self.doc.items() for name, raw in _scalars(field, value))
+        """All scalar values of the event as its source told it, without what enrichment adds."""
+        told = (item for item in self.doc.items() if not is_added(item[0]))
+        return tuple(Cell(name, raw) for field, value in told for name, raw in _scalars(field, value))
 
 
 def _resolve(node: object, field: str) -> Iterator[object]:

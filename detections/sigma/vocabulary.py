@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from sigma.rule import SigmaDetections, SigmaRule
 
-from detections import logsource
 from detections.sigma import placeholders
 from detections.sigma.condition import from_detections
 from detections.sigma.expression import Expression
 from detections.sigma.pipelines import Pipelines, shipped
 from detections.sigma.placeholders import Placeholders
+from detections.sigma.rule import Rule
+from wardwatch.event import LogSource
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,32 @@ class Vocabulary:
         if "expand" in text:
             placeholders.fill(detections, self.placeholders)
 
-    def translate(self, sigma: SigmaRule, detections: SigmaDetections) -> Expression:
+    def translate(self, source: LogSource, detections: SigmaDetections, sigma: Callable[[], SigmaRule]) -> Expression:
         """Return the tree of a rule's detections, or of those of a filter on it, on the fields of events."""
-        source = logsource.of_rule(sigma.logsource)
         if self.pipelines.only_rename(source):
             return from_detections(detections, self.pipelines.rename(source))
-        copy = replace(sigma, detection=deepcopy(detections))
+        copy = replace(sigma(), detection=deepcopy(detections))
         self.pipelines.whole.apply(copy)
         return from_detections(copy.detection, lambda name: (name,))
+
+    def of_rules(self, rules: Iterable[Rule]) -> str:
+        """Return what of the vocabulary these rules say, so that a change of the rest leaves them as they are."""
+        return "\n".join(map(self._of_rule, rules))
+
+    @cached_property
+    def whole(self) -> str:
+        """All of it, as text."""
+        return f"{self._lists}\n{self.pipelines!r}"
+
+    @cached_property
+    def _lists(self) -> str:
+        return repr(self.placeholders)
+
+    def _of_rule(self, rule: Rule) -> str:
+        lists = self._lists if "expand" in rule.text else ""
+        if rule.written is None or not self.pipelines.only_rename(rule.logsource):
+            return f"{lists}\n{self.pipelines!r}"
+        return f"{lists}\n{[self.pipelines.names(rule.logsource, name) for name in rule.written]}"
 
 
 SHIPPED = Vocabulary()

@@ -1,42 +1,41 @@
-"""Witnesses: tests of which one must hold for a condition to hold; without any the rule need not be asked."""
+"""Witnesses: things of which one must be there for a condition to hold; without any the rule need not be asked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from detections.sigma.expression import And, Expression, Named, Or, Test
-from detections.sigma.scanner import is_of_value
 
-Witnesses = frozenset[Test]
-Weight = Callable[[Test], float]
+W = TypeVar("W")
+Witnesses = tuple[float, frozenset[W]]
+"""How often one of them is thought to be there, and what they are."""
 
 _TEXT = ("equals", "startswith", "endswith", "contains", "like")
 
 
-def witnesses(node: Expression, weight: Weight) -> Witnesses | None:
-    """Return tests of which at least one holds wherever the tree does; None where it can hold without any.
-
-    Where there is a choice, the tests with the least sum of ``weight`` are taken: how often each is thought to hold.
-    """
+def witnesses(node: Expression, of_test: Callable[[Test], Witnesses[W] | None]) -> Witnesses[W] | None:
+    """Return the rarest witnesses of a tree by those of its tests; None where it can hold without any."""
     if isinstance(node, Test):
-        return frozenset((node,)) if is_of_value(node) else None
+        return of_test(node)
     if isinstance(node, Named):
-        return witnesses(node.item, weight)
+        return witnesses(node.item, of_test)
     if isinstance(node, Or):
-        return _together(witnesses(item, weight) for item in node.items)
+        return _together(witnesses(item, of_test) for item in node.items)
     if isinstance(node, And):
-        found = [each for item in node.items if (each := witnesses(item, weight)) is not None]
-        return min(found, key=lambda tests: sum(map(weight, tests)), default=None)
+        found = [each for item in node.items if (each := witnesses(item, of_test)) is not None]
+        return min(found, key=lambda each: each[0], default=None)
     return None
 
 
-def _together(found: Iterable[Witnesses | None]) -> Witnesses | None:
-    together: set[Test] = set()
+def _together(found: Iterable[Witnesses[W] | None]) -> Witnesses[W] | None:
+    total, together = 0.0, set[W]()
     for each in found:
         if each is None:
             return None
-        together |= each
-    return frozenset(together)
+        total += each[0]
+        together |= each[1]
+    return total, frozenset(together)
 
 
 def guess(test: Test) -> float:

@@ -215,6 +215,15 @@ def test_a_late_event_counts_but_does_not_replace_the_newest(store: Store, rules
     assert alert["@timestamp"] == "2026-03-01T02:30:00.000Z"
 
 
+def test_an_event_from_the_future_is_an_alert_of_its_own_and_leaves_that_of_now_as_it_is(
+    store: Store, ruleset: Ruleset
+) -> None:
+    ahead, now = read_event(1, minute=24 * 60), [read_event(number, minute=number) for number in (2, 3)]
+    handled(store, [record(ruleset, each, offset) for offset, each in enumerate([ahead, *now])])
+    found = {own(each)["last_seen"]: own(each)["count"] for each in alerts(store)}
+    assert found == {"2026-03-02T02:00:00.000Z": 1, "2026-03-01T02:03:00.000Z": 2}
+
+
 def test_the_first_and_the_latest_source_events_are_kept(store: Store, ruleset: Ruleset) -> None:
     handled(store, [record(ruleset, read_event(n), n) for n in range(50)])
     (alert,) = alerts(store)

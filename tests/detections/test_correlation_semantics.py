@@ -60,11 +60,19 @@ class Bench:
         self.fired: list[Firing] = []
         self._offset = 0
 
-    def happens(self, second: float, met: str = "a", name: str = "", at: float | None = None, **fields: Any) -> None:
+    def happens(
+        self,
+        second: float,
+        met: str = "a",
+        name: str = "",
+        at: float | None = None,
+        received: float = 86_400,
+        **fields: Any,
+    ) -> None:
         """An event of that second; the bus takes what it brings at second ``at`` (at once when not told)."""
         moment = START + timedelta(seconds=second)
         doc = {"@timestamp": rfc3339(moment), "event.id": name or f"{second:07.3f}", "met": list(met), "host": "h"}
-        event = Event({**doc, **fields}, "hospital_a", "test", TEST, received=START + timedelta(days=1))
+        event = Event({**doc, **fields}, "hospital_a", "test", TEST, received=START + timedelta(seconds=received))
         ids = [match.rule.id for match in self.ruleset.match(event)]
         intakes = self.ruleset.correlated.of(ids, event.tenant)
         for fed, correlation in records.of_event(intakes, event, View(event.doc, ZONE)):
@@ -225,6 +233,37 @@ def test_an_event_delivered_again_counts_once() -> None:
     assert bench.seconds() == []
 
 
+def test_an_event_delivered_again_after_its_window_counts_no_second_time() -> None:
+    bench = Bench(above("top"))
+    for second in (1, 2, 30):
+        bench.happens(second)
+    bench.happens(2, at=60)
+    bench.happens(1, at=61)
+    assert bench.seconds() == [2]
+
+
+def test_an_event_of_an_earlier_moment_that_comes_within_the_lateness_is_counted_in_its_place() -> None:
+    bench = Bench(above("top"))
+    bench.happens(5)
+    bench.happens(4, at=5 + LATENESS_S - 1)
+    assert bench.seconds() == [5]
+
+
+@pytest.mark.parametrize("ahead_s", [60, 3600, 86_400, 10 * 86_400])
+def test_an_event_from_the_future_counts_at_its_receipt_and_makes_no_other_late(ahead_s: float) -> None:
+    bench = Bench(above("top", condition={"gte": 3}))
+    before = DROPPED.labels("late")._value.get()
+    bench.happens(1 + ahead_s, name="forged", at=1, received=1)
+    for second in (30, 31, 32):
+        bench.happens(second, received=second)
+    assert bench.seconds() == [32]
+    assert DROPPED.labels("late")._value.get() == before
+    together = Bench(above("top"))
+    together.happens(1 + ahead_s, name="forged", at=1, received=1)
+    together.happens(2, received=2)
+    assert together.seconds() == [2]
+
+
 def test_a_late_event_is_reported_and_not_counted() -> None:
     bench = Bench(above("top"))
     before = DROPPED.labels("late")._value.get()
@@ -306,3 +345,16 @@ def test_a_correlation_with_the_id_of_another_is_refused() -> None:
     ruleset = loaded(above("top"), {**above("top", rules=["b"]), "name": "again"})
     assert [each.reason for each in ruleset.rejected] == [f"'{IDS['top']}' is the id or name of another rule"]
     assert len(ruleset.correlated.correlations) == 1
+
+
+def test_the_version_of_a_correlation_follows_its_own_text_and_every_rule_below_it() -> None:
+    def versions(level: str = "low", **own: Any) -> tuple[str, str]:
+        documents = [plain("a") | {"level": level}, above("top", **own), above("over", rules=["top"])]
+        ruleset = Ruleset.of([RuleText(Path("rules.yml"), yaml.safe_dump_all(documents, sort_keys=False))])
+        assert ruleset.rejected == []
+        found = {each.correlation.card.slug: each.version for each in ruleset.correlations}
+        return found["top"], found["over"]
+
+    first, again, rule, own = versions(), versions(), versions("high"), versions(timespan="11s")
+    assert first == again
+    assert all(before != after for changed in (rule, own) for before, after in zip(first, changed, strict=True))

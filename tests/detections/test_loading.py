@@ -110,7 +110,7 @@ def test_the_form_of_the_wrong_rules_below_is_right(tmp_path: Path) -> None:
         ("logsource", "{}", 3, "log source"),
         ("logsource", "text", 3, "log"),
         ("level", "urgent", 4, "urgent"),
-        ("modifier", "|containz", 5, "containz"),
+        ("modifier", "|containz", 7, "containz"),
         ("modifier", "|re", 7, "(?="),
         ("condition", "selection and", 8, "Expected"),
         ("condition", "other", 8, "other"),

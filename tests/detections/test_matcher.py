@@ -33,12 +33,12 @@ OWN = {"group_by": ["user.id", "device"], "window": "2h", "reason": {"en": "{use
 
 @pytest.fixture(scope="module")
 def ruleset(tmp_path_factory: pytest.TempPathFactory) -> Ruleset:
-    document = rule_document({"f|contains": "bad", "known": True}, level="high", wardwatch=OWN)
+    document = rule_document({"f|contains": "bad", "host.asset.known": True}, level="high", wardwatch=OWN)
     return load(tmp_path_factory.mktemp("rules"), document)
 
 
 def enrich(event: Event) -> None:
-    event.doc["known"] = True
+    event.doc["host.asset.known"] = True
 
 
 def record(found: Event, *, topic: str = "events.hospital_a", value: bytes | None = None, offset: int = 0) -> Record:
@@ -60,8 +60,8 @@ def test_an_enriched_event_that_meets_a_rule_is_one_match(ruleset: Ruleset) -> N
     assert len(rejects) == 0
     assert (match.tenant, match.event_id, match.timestamp) == ("hospital_a", "e1", "2026-03-01T02:11:09.000Z")
     assert match.group == {"user.id": "st_1", "device": ""}
-    assert match.matched == {"f": ["so bad"], "known": ["true"]}
-    assert match.fields == {"user.id": "st_1", "host.name": "h1"}
+    assert match.matched == {"f": ["so bad"], "host.asset.known": ["true"]}
+    assert match.fields == {"user.id": "st_1", "host.name": "h1", "host.asset.known": True}
     assert match.sentence["en"] == "st_1 on h1: –"
     assert (match.rule.severity, match.rule.window_s) == ("high", 7200)
     topic, _, key = sent.records[0]
@@ -91,7 +91,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "nested": {"g.deep": "x"},
     "keyword": {"words": ["mimikatz"], "condition": "words"},
-    "keyword of enrichment": {"words": ["icu-7"], "condition": "words"},
+    "keyword of enrichment": {"words": ["icu-7"], "condition": "not words"},
     "keyword overwritten": {"words": ["forged"], "condition": "not words"},
 }
 EVENTS: list[dict[str, Any]] = [
@@ -136,12 +136,26 @@ def test_log_sources_that_records_make_up_share_one_program(ruleset: Ruleset) ->
 
 
 @pytest.mark.parametrize(
-    "poison", [b"", b"not json", b"[]", b'{"a":1}', b"[" * 100_000, b'{"event.id":"a","@timestamp":1}', b"\xff\xfe"]
+    "poison",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b'{"f":"bad"}',
+        b'{"event.id":"a","@timestamp":1,"f":"bad"}',
+    ],
 )
 def test_poison_is_a_dead_letter_and_the_next_event_is_matched(ruleset: Ruleset, poison: bytes) -> None:
     found, rejects, _ = handled(ruleset, record(bad(), value=poison), record(bad(), offset=1))
     assert len(rejects) == 1
     assert len(found) == 1
+
+
+def test_an_object_that_shows_no_text_of_a_rule_is_left_to_the_archiver(ruleset: Ruleset) -> None:
+    _, rejects, sent = handled(ruleset, record(bad(), value=b'{"event.id":' + b'"e1","f":}'))
+    assert (len(rejects), sent.records) == (0, [])
 
 
 def test_a_match_whose_time_can_not_be_read_is_a_dead_letter(ruleset: Ruleset) -> None:

@@ -14,7 +14,7 @@ from detections.control.live import of_files, vocabulary
 from detections.sigma import Ruleset, Vocabulary, pipelines
 from detections.sigma import expression as tree
 from detections.sigma.condition import from_detections
-from detections.sigma.pipelines import Pipelines
+from detections.sigma.pipelines import Pipelines, PipelineText
 from detections.sigma.vocabulary import SHIPPED
 from tests.detections.rules_under_test import event, load, rule_document
 from wardwatch.errors import RuleError, SettingsError
@@ -69,7 +69,7 @@ TEST_ONLY = {"rule_conditions": [{"type": "logsource", "product": "test"}]}
 
 
 def with_own(text: str) -> Vocabulary:
-    return Vocabulary(pipelines=Pipelines([pipelines.parse(text, Path("own.yml"))]))
+    return Vocabulary(pipelines=Pipelines([PipelineText(Path("own.yml"), text)]))
 
 
 def loaded(folder: Path, document: dict[str, Any], text: str) -> Ruleset:
@@ -105,7 +105,7 @@ def test_a_step_that_refuses_a_rule_rejects_that_rule(tmp_path: Path) -> None:
 def test_pipelines_are_applied_in_order_of_their_priorities() -> None:
     first = pipeline({"type": "field_name_mapping", "mapping": {"a": "b"}}, priority=1)
     second = pipeline({"type": "field_name_mapping", "mapping": {"b": "c"}}, priority=2)
-    found = Pipelines(pipelines.parse(text, Path("own.yml")) for text in (second, first))
+    found = Pipelines(PipelineText(Path("own.yml"), text) for text in (second, first))
     assert found.rename(LogSource("test"))("a") == ("c",)
 
 
@@ -125,7 +125,7 @@ def test_pipelines_are_applied_in_order_of_their_priorities() -> None:
 )
 def test_a_wrong_pipeline_is_refused_with_its_file_and_reason(text: str, reason: str) -> None:
     with pytest.raises(RuleError) as refused:
-        pipelines.parse(text, Path("own.yml"))
+        pipelines.parse(PipelineText(Path("own.yml"), text))
     assert reason in str(refused.value)
     assert "own.yml" in str(refused.value)
 

@@ -205,7 +205,7 @@ def test_a_number_matches_the_number_and_its_text(matches: Matches, found: objec
     assert not matches({"f": 4689}, {"f": found})
 
 
-@pytest.mark.parametrize("found", [0.1, "0.1", "0.10", "1e-1"])
+@pytest.mark.parametrize("found", [0.1, "0.1", "0.10"])
 def test_a_decimal_fraction_matches_the_number_and_its_text(matches: Matches, found: object) -> None:
     assert matches({"f": 0.1}, {"f": found})
     assert not matches({"f|gt": 0.1}, {"f": found})

@@ -124,10 +124,11 @@ def test_a_record_decoded_as_far_as_rules_read_it_is_answered_as_the_whole_one(
     program = ruleset.program(event({}).logsource)
     for doc in docs:
         raw = orjson.dumps(event(doc).doc)
-        partial, whole = program.decode(raw)
+        candidates = program.candidates(raw)
+        partial = program.decode(raw, candidates)
         assert partial.items() <= orjson.loads(raw).items()
         expected = [match.rule for match in ruleset.match(event(doc))]
-        assert list(program.match(partial, ZONE, whole=whole)) == expected, doc
+        assert list(program.match(partial, ZONE, candidates)) == expected, doc
 
 
 def parsed(data: bytes) -> Iterator[Event]:
@@ -147,8 +148,9 @@ def test_sigmahq_rules_answer_real_windows_events_as_the_oracle_does(sigmahq: Ru
     for number, found in enumerate(windows_events(sample_data, step=400)):
         fired = {match.rule.id for match in sigmahq.match(found)}
         program = sigmahq.program(found.logsource)
-        partial, whole = program.decode(orjson.dumps(found.doc))
-        assert {rule.id for rule in program.match(partial, ZONE, whole=whole)} == fired
+        raw = orjson.dumps(found.doc)
+        candidates = program.candidates(raw)
+        assert {rule.id for rule in program.match(program.decode(raw, candidates), ZONE, candidates)} == fired
         for rule in list(sigmahq.candidates(found.logsource))[number % 7 :: 7]:
             expected = oracle.matches(rule.sigma, found.doc)
             assert (rule.id in fired) is expected, (rule.file.name, found.id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import yaml
 from typer.testing import CliRunner, Result
@@ -22,6 +23,12 @@ MIDNIGHT = datetime(2026, 3, 9, 16, tzinfo=UTC)
 """Midnight of 10 March 2026 in Shanghai."""
 DAY = ("--from", "2026-03-10", "--to", "2026-03-11")
 ROOT = rule_document({"user.name": "root"}, title="Root", logsource={"product": "linux", "service": "sshd"})
+
+
+def correlation(of: str, title: str, **own: Any) -> dict[str, Any]:
+    """Return a correlation: three matches at one host within ten minutes."""
+    counted = {"type": "event_count", "group-by": ["host.name"], "timespan": "10m", "condition": {"gte": 3}}
+    return {"title": title, "id": str(uuid5(NAMESPACE_URL, title)), "correlation": counted | {"rules": [of], **own}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import yaml
 
 from detections.archive import Archive
 from detections.sigma import Ruleset
-from tests.detections.cli.laboratory import DAY, ROOT, Laboratory, invoke
+from tests.detections.cli.laboratory import DAY, ROOT, Laboratory, correlation, invoke
 from tests.detections.rules_under_test import rule_document
 from tests.wardwatch.store.samples import settle
 from wardwatch.bus import open_bus
@@ -26,7 +26,11 @@ from wardwatch.tables import Tables
 from wardwatch.topics import TABLES
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 USERS = ["root", "ops", "root", "root"]
+
+
+MANY = correlation(ROOT["id"], "Many")
 
 
 def logins(*users: str) -> list[dict[str, Any]]:
@@ -130,6 +134,54 @@ def test_samples_are_the_first_events_and_say_why(lab: Laboratory) -> None:
     assert found["samples"][0]["matched"] == {"user.name": ["root"]}
 
 
+def test_a_correlation_counts_its_alerts_and_the_events_in_them(lab: Laboratory) -> None:
+    lab.rule(ROOT)
+    lab.rule(MANY, "many.yml")
+    lab.archive(logins("root", "ops", "root", "root", "root"), every=MINUTE)
+    lab.archive(logins("root", "root"), tenant=f"{lab.tenant}_x", every=MINUTE)
+    lab.archive(logins("root", "root", "root"), tenant=f"{lab.tenant}_y", every=6 * MINUTE)
+    others = [each for other in "xy" for each in ("--tenant", f"{lab.tenant}_{other}")]
+    rules = {rule["title"]: rule for rule in backtest(lab, lab.folder, *DAY, *others)["rules"]}
+    assert [tuple(day.values()) for day in rules["Many"]["days"]] == [(lab.tenant, "2026-03-10", 4, 1)]
+    (sample,) = rules["Many"]["samples"]
+    assert (sample["event_id"], sample["matched"]) == ("00000003", {"event_count": ["3"], "Root": ["3"]})
+    assert sample["sentence"]["en"] == "Many: 3 events within 10 minutes; host.name = h-root"
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("generate", "alerts"), [(False, 0), (True, 1)])
+def test_a_rule_that_a_correlation_refers_to_has_the_alerts_that_generate_leaves_it(
+    lab: Laboratory, generate: bool, alerts: int
+) -> None:
+    lab.rule(ROOT)
+    lab.rule(correlation(ROOT["id"], "Many", generate=generate), "many.yml")
+    lab.archive(logins(*USERS), every=MINUTE)
+    rules = {rule["title"]: rule for rule in backtest(lab, lab.folder, *DAY)["rules"]}
+    assert (rules["Root"]["matches"], rules["Root"]["alerts"]) == (3, alerts)
+    assert ("correlations alone" in invoke("backtest", lab.folder, *DAY).stdout) is not generate
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+def test_a_correlation_in_force_is_tried_with_all_that_it_leans_on(lab: Laboratory) -> None:
+    above = correlation(MANY["id"], "Twice", condition={"gte": 2}, timespan="1h")
+    with closing(open_bus(load().bus_url)) as bus, closing(Tables(bus)) as tables:
+        bus.ensure_topics([TABLES])
+        for name, rule in {"root": ROOT, "many": MANY, "twice": above}.items():
+            tables.put("rules", "", name, {"text": yaml.safe_dump(rule)})
+    bursts = logins(*(["root"] * 3 + ["ops"] * 27) * 3)  # three logins of root every half an hour
+    lab.archive([*bursts, {"event.dataset": "hl7.v2"}], every=MINUTE)
+    report = backtest(lab, "twice", *DAY)
+    (found,) = report["rules"]
+    assert (report["events_read"], found["title"], found["matches"], found["alerts"]) == (90, "Twice", 3, 1)
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+def test_a_correlation_without_its_rules_is_refused_with_the_remedy(lab: Laboratory) -> None:
+    result = invoke("backtest", lab.rule(MANY))
+    assert result.exit_code == 1
+    assert "load it with the correlation" in str(result.exception)
+
+
 def test_more_matches_than_allowed_fail_in_the_exit_code_and_in_junit(lab: Laboratory, tmp_path: Path) -> None:
     lab.archive(logins(*USERS))
     arguments = ("backtest", lab.rule(ROOT), *DAY, "--tenant", lab.tenant, "--junit", tmp_path / "report.xml")
@@ -160,10 +212,12 @@ def test_an_interrupt_prints_what_is_known(lab: Laboratory, monkeypatch: pytest.
         return get(archive, tenant, doc)
 
     monkeypatch.setattr(Archive, "event", interrupted)
-    result = invoke("backtest", lab.rule(ROOT), *DAY, "--json")
+    lab.rule(ROOT)
+    lab.rule(MANY, "many.yml")
+    result = invoke("backtest", lab.folder, *DAY, "--json")
     report = orjson.loads(result.stdout)
     assert result.exit_code == 130
-    assert (report["complete"], report["rules"][0]["matches"]) == (False, 5)
+    assert (report["complete"], [rule["matches"] for rule in report["rules"]]) == (False, [5, 5])
 
 
 @pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
@@ -186,3 +240,15 @@ def test_a_rule_that_can_not_be_loaded_is_named_with_its_line(lab: Laboratory) -
     result = invoke("backtest", lab.rule(ROOT | {"level": "urgent"}))
     assert result.exit_code == 1
     assert "rule.yml:" in str(result.exception)
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+def test_a_rule_that_can_not_be_loaded_stops_no_other_and_fails_the_gate(lab: Laboratory, tmp_path: Path) -> None:
+    lab.rule(ROOT)
+    lab.rule(MANY | {"level": "urgent"}, "bad.yml")
+    lab.archive(logins(*USERS))
+    result = invoke("backtest", lab.folder, *DAY, "--junit", tmp_path / "report.xml", "--json")
+    assert (result.exit_code, "bad.yml:" in result.stderr) == (1, True)
+    assert orjson.loads(result.stdout)["rules"][0]["matches"] == 3
+    suite = ElementTree.parse(tmp_path / "report.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "0", "1")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
-from tests.detections.cli.laboratory import ROOT, Laboratory, alerts_of, invoke
+from tests.detections.cli.laboratory import ROOT, Laboratory, alerts_of, correlation, invoke
 from wardwatch.event import rfc3339
 
 RULES: list[tuple[str, dict[str, str], list[str]]] = [
@@ -36,3 +37,13 @@ def test_each_technique_says_whether_a_rule_is_on_has_data_and_has_fired(lab: La
     assert techniques["T1078"]["comment"].startswith("2 rules on, 1 with data, 0 alerts")
     colours = {item["color"] for item in made["legendItems"]}
     assert {each["color"] for each in made["techniques"]} == colours
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("product", "score"), [("linux", 2), ("windows", 1)])
+def test_a_correlation_has_data_when_the_rules_it_refers_to_have(lab: Laboratory, product: str, score: int) -> None:
+    lab.rule(ROOT | {"logsource": {"product": product}, "tags": []})
+    lab.rule(correlation(ROOT["id"], "Many") | {"tags": ["attack.t1110"]}, "many.yml")
+    lab.archive([{"@timestamp": rfc3339(datetime.now(UTC))}])
+    made = orjson.loads(invoke("coverage", lab.folder, "--json").stdout)
+    assert [(each["techniqueID"], each["score"]) for each in made["techniques"]] == [("T1110", score)]

@@ -6,9 +6,11 @@ import gzip
 import os
 import subprocess
 import sys
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -145,6 +147,27 @@ def test_a_folder_is_walked_and_files_of_no_source_are_skipped_aloud(folder: Pat
     assert "README: skipped" in result.stderr
 
 
+def test_what_holds_nothing_to_read_is_said_and_nothing_waits_for_a_pipe(folder: Path) -> None:
+    logs = folder / "logs"
+    logs.mkdir()
+    os.mkfifo(logs / "pipe")
+    nothing = detect("--rules", folder / "root.yml", logs)
+    assert (nothing.exit_code, "no file in" in nothing.stderr) == (2, True)
+    (logs / "auth.log").touch()
+    empty = detect("--rules", folder / "root.yml", logs)
+    assert (empty.exit_code, "auth.log: it is empty" in empty.stderr) == (0, True)
+
+
+def test_of_a_gzip_file_that_ends_early_every_record_before_the_end_is_scanned(folder: Path) -> None:
+    events = ({**ROOT_LOGIN, "event.id": str(number), "message": uuid4().hex} for number in range(900))
+    lines = b"\n".join(map(orjson.dumps, events))
+    (folder / "cut.gz").write_bytes(gzip.compress(lines)[:-20])
+    result = detect("--rules", folder / "root.yml", folder / "cut.gz")
+    left = zlib.decompressobj(31).decompress((folder / "cut.gz").read_bytes()).count(b"\n")
+    assert (result.exit_code, len(matches(result))) == (1, left)
+    assert f"cut.gz: after record {left + 1}: damaged gzip" in result.stderr
+
+
 def test_only_rules_of_the_level_or_above_are_printed(folder: Path) -> None:
     found = {
         level: len(matches(detect("--rules", folder / "root.yml", "--level", level, "-", data=SSHD)))
@@ -188,7 +211,7 @@ def test_damaged_gzip_is_named_and_the_other_files_are_scanned(folder: Path) -> 
     cut.write_bytes(gzip.compress(SSHD * 5)[:-9])
     result = detect("--rules", folder / "root.yml", cut, good)
     assert result.exit_code == 1
-    assert "cut.log.gz: damaged gzip" in result.stderr
+    assert "cut.log.gz: after record 5: damaged gzip" in result.stderr
     assert [each["file"] for each in matches(result)][-1] == str(good)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
+import pytest
 
 from detections.cli import rules
+from tests.detections.cli.laboratory import DAY, Laboratory
 from tests.detections.cli.running import ROOT, invoke, written
 
 
@@ -36,3 +40,34 @@ def test_the_table_names_rules_and_fields(folder: Path) -> None:
 
 def test_a_file_that_is_not_there_is_a_usage_error(folder: Path) -> None:
     assert invoke(rules, "profile", "--rules", folder, folder / "absent.ndjson").exit_code == 2
+
+
+def profiled(lab: Laboratory, *arguments: object) -> dict[str, Any]:
+    """Profile the laboratory's rules on its archive; return the only rule's row."""
+    result = invoke(rules, "profile", "--json", "--rules", lab.folder, *DAY, "--tenant", lab.tenant, *arguments)
+    assert result.exit_code == 0, result.output
+    (row,) = map(orjson.loads, result.stdout.splitlines())
+    return dict(row)
+
+
+def test_without_files_what_is_archived_in_the_span_is_matched(lab: Laboratory) -> None:
+    lab.rule(ROOT)
+    lab.archive([{"user.name": user} for user in ("root", "ops", "root", "root")], every=timedelta(hours=10))
+    row = profiled(lab)  # the fourth event is of the day after
+    assert (row["candidates"], row["matches"], row["misses"]) == (2, 2, 2)
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+def test_a_sample_is_of_all_the_span(lab: Laboratory) -> None:
+    lab.rule(ROOT)
+    lab.archive([{"user.name": "root" if hour > 11 else "ops"} for hour in range(24)], every=timedelta(hours=1))
+    assert profiled(lab, "--sample", 24)["matches"] == 12
+    assert profiled(lab, "--sample", 8)["matches"] == 4
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+def test_an_empty_span_is_an_error_with_its_remedy(lab: Laboratory) -> None:
+    lab.rule(ROOT)
+    result = invoke(rules, "profile", "--rules", lab.folder, *DAY)
+    assert result.exit_code == 1
+    assert "name files" in str(result.exception)

@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.detections.cli.laboratory import ROOT, Laboratory, alerts_of, invoke
+from tests.detections.cli.laboratory import ROOT, Laboratory, alerts_of, correlation, invoke
 from wardwatch.alert import Verdict
+from wardwatch.event import rfc3339
 
 NOISY = ROOT | {"id": "0f1c1f0a-6f5e-4b0e-9d5c-0d6c5f3f2b99", "title": "=cmd"}
 GOOD = ("true_positive", "true_positive", "duplicate", "exercise", "benign_positive")
@@ -52,10 +53,14 @@ def test_only_alerts_of_the_days_and_hospitals_count(lab: Laboratory) -> None:
 
 
 @pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
-def test_alerts_of_a_rule_that_is_gone_are_shown_as_such(lab: Laboratory) -> None:
+def test_alerts_of_a_rule_that_is_gone_are_shown_as_such_and_those_of_a_correlation_are_not(lab: Laboratory) -> None:
     lab.rule(ROOT)
+    many = correlation(ROOT["id"], "Many")
+    lab.rule(many, "many.yml")
     alerts_of(lab, "gone", ("false_positive_logic",))
-    assert [(score["rule"], score["in_force"]) for score in scores(lab)] == [("gone", False), (ROOT["id"], True)]
+    alerts_of(lab, many["id"], ("",))
+    found = [(score["rule"], score["in_force"]) for score in scores(lab)]
+    assert found == [("gone", False), (many["id"], True), (ROOT["id"], True)]
     assert "gone (not" in invoke("scorecard", lab.folder).stdout
 
 
@@ -64,3 +69,17 @@ def test_a_spreadsheet_runs_no_title_as_a_formula(lab: Laboratory) -> None:
     lab.rule(NOISY)
     (row,) = csv.DictReader(io.StringIO(invoke("scorecard", lab.folder, "--csv").stdout))
     assert row["title"] == "'=cmd"
+
+
+def test_cost_is_the_share_of_matching_time_on_what_is_archived(lab: Laboratory) -> None:
+    lab.rule(ROOT)
+    never = ROOT | {"id": NOISY["id"], "detection": {"a": {"user.name": "nobody"}, "condition": "a"}}
+    lab.rule(never, "never.yml")
+    lab.rule(correlation(ROOT["id"], "Many"), "many.yml")
+    now = rfc3339(datetime.now(UTC) - timedelta(hours=1))
+    lab.archive([{"@timestamp": now, "user.name": "root"}] * 20)
+    costs = {score["title"]: score["cost"] for score in scores(lab)}
+    assert 0 < costs["Root"] < 1
+    assert {score["rule"]: score["cost"] for score in scores(lab)}[NOISY["id"]] == 0
+    assert costs["Many"] is None
+    assert {score["cost"] for score in scores(lab, "--sample", 0)} == {None}

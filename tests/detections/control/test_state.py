@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import pytest
 import yaml
 
 from detections.control.state import State
-from detections.sigma import Match
+from detections.sigma import Match, Rejected, loading
+from detections.sigma.loading import Parsed
 from detections.sigma.rule import RuleText
+from detections.sigma.vocabulary import SHIPPED
 from tests.detections.rules_under_test import event, rule_document
-from wardwatch.event import Document
+from wardwatch.event import Document, LogSource
 from wardwatch.tables import RowId
 
 ONE, TWO = str(UUID(int=1)), str(UUID(int=2))
@@ -125,14 +127,119 @@ def test_a_placeholder_fills_rules_and_can_not_be_taken_from_them() -> None:
     )
 
 
-def test_a_rules_version_tells_its_states_apart() -> None:
-    def version(state: State) -> str:
-        (match,) = state.ruleset.match(event({"f": "mine"}))
-        return match.rule.version
+def pipeline(mapping: Mapping[str, Any], **more: Any) -> dict[RowId, Document]:
+    steps = [{"type": "field_name_mapping", "mapping": dict(mapping), **more}]
+    return {("pipelines", "", "own.yml"): {"text": yaml.safe_dump({"name": "own", "transformations": steps})}}
 
-    first = FILES.change(rules(("", ONE, {"text": text(ONE, "mine")})))
-    second = first.change(rules(("", ONE, {"text": text(ONE, "mine", level="high")})))
-    assert version(first) != version(second)
+
+def test_a_pipeline_renames_the_fields_of_rules_and_its_removal_takes_that_back() -> None:
+    changed = FILES.change(pipeline({"f": "user.name"}))
+    assert changed.refused == {}
+    assert changed.ruleset.match(event({"user.name": "shipped"}))
+    assert fired(changed, "shipped") == []
+    assert fired(changed.change({}), "shipped") == [ONE]
+
+
+def test_a_pipeline_of_a_row_comes_before_those_of_files_with_its_priority() -> None:
+    sysmon = LogSource("windows", "process_creation", "sysmon")
+    rule = rule_document({"Image": "x"}, id=ONE, logsource={"product": "windows", "category": "process_creation"})
+    files = State.of([RuleText(Path("one.yml"), yaml.safe_dump(rule))])
+    assert files.ruleset.match(event({"process.executable": "x"}, sysmon))
+    (priority,) = {yaml.safe_load(each.text)["priority"] for each in SHIPPED.pipelines.texts}
+    row = pipeline({"Image": "user.name"})
+    (document,) = row.values()
+    document["text"] += f"priority: {priority}\n"
+    assert files.change(row).ruleset.match(event({"user.name": "x"}, sysmon))
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ({"text": "transformations: ["}, "not YAML"),
+        ({"text": "name: x\ntransformations: [{type: field_name_maping}]"}, "field_name_maping"),
+        ({"text": "name: x\ntransformations: [{type: command_placeholders, command: id}]"}, "has no place"),
+        ({"text": "name: x\nfinalizers: []"}, "has no place"),
+        ({}, "text"),
+        ({"text": "name: x", "owner": "me"}, "owner"),
+    ],
+)
+def test_a_bad_pipeline_is_refused_with_its_reason_and_the_last_good_one_stays(bad: Document, reason: str) -> None:
+    good = FILES.change(pipeline({"f": "user.name"}))
+    after = good.change({("pipelines", "", "own.yml"): bad})
+    assert reason in after.refused["pipelines", "", "own.yml"]
+    assert after.ruleset.match(event({"user.name": "shipped"}))
+
+
+def test_a_pipeline_that_a_rule_does_not_survive_is_refused() -> None:
+    failing = {"text": "name: x\ntransformations: [{type: rule_failure, message: not these}]"}
+    after = FILES.change({("pipelines", "", "own.yml"): failing})
+    assert "it would break" in after.refused["pipelines", "", "own.yml"]
+    assert "not these" in after.refused["pipelines", "", "own.yml"]
+    assert fired(after, "shipped") == [ONE]
+
+
+def test_a_pipeline_of_one_tenant_is_refused_rather_than_in_force_for_all() -> None:
+    (document,) = pipeline({"f": "g"}).values()
+    after = FILES.change({("pipelines", "renai", "own.yml"): document})
+    assert "every tenant" in after.refused["pipelines", "renai", "own.yml"]
+
+
+THREE = str(UUID(int=3))
+KNOWN = {
+    "title": "known",
+    "logsource": {"product": "test"},
+    "filter": {"rules": [ONE], "selection": {"host.name": "h1"}, "condition": "not selection"},
+}
+CHANGES: list[dict[RowId, Document]] = [
+    rules(("", ONE, {"text": text(ONE, "shipped", level="high")})),
+    {("filters", "", "known.yml"): {"text": yaml.safe_dump(KNOWN)}},
+    pipeline({"f": ["f", "g"]}, rule_conditions=[{"type": "contains_field", "field": "f"}]),
+    {("placeholders", "", "words"): {"values": ["shipped", "more"]}},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=["rule", "filter", "pipeline", "placeholder"])
+def test_a_rules_version_follows_all_that_changes_what_it_means(change: dict[RowId, Document]) -> None:
+    rule = text(ONE, "%words%").replace("f:", "f|expand:")
+    words: dict[RowId, Document] = {("placeholders", "", "words"): {"values": ["shipped"]}}
+    first = State.of([]).change({**rules(("", ONE, {"text": rule})), **words})
+    after = first.change({**rules(("", ONE, {"text": rule})), **words, **change})
+    assert after.refused == {}
+    before, now = (state.ruleset.match(event({"f": "shipped"})) for state in (first, after))
+    assert before[0].rule.version != now[0].rule.version
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=["rule", "filter", "pipeline", "placeholder"])
+def test_a_change_compiles_no_rule_that_it_does_not_concern(
+    change: dict[RowId, Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = rule_document({"h": "x"}, id=THREE, logsource={"product": "linux"})
+    files = State.of([RuleText(Path("one.yml"), text(ONE, "shipped")), RuleText(Path("3"), yaml.safe_dump(elsewhere))])
+    files = files.change(rules(("", TWO, {"text": text(TWO, "other")})))
+    before = {rule.id: rule for rule in files.ruleset.rules}
+    program = files.ruleset.program(LogSource("linux"))
+    parsed: list[str] = []
+    parse = loading.parse
+
+    def seen(found: RuleText) -> Iterator[Parsed | Rejected]:
+        parsed.append(found.file.name)
+        return parse(found)
+
+    monkeypatch.setattr(loading, "parse", seen)
+    after = files.change({**rules(("", TWO, {"text": text(TWO, "other")})), **change})
+    assert after.refused == {}
+    assert not {"3", TWO} & set(parsed) or change is CHANGES[2]
+    assert next(rule for rule in after.ruleset.rules if rule.id == THREE) is before[THREE]
+    assert after.ruleset.program(LogSource("linux")) is program
+
+
+def test_a_filter_that_stays_leaves_the_programs_as_they_are() -> None:
+    known: dict[RowId, Document] = {("filters", "", "known.yml"): {"text": yaml.safe_dump(KNOWN)}}
+    filtered = FILES.change(known)
+    program = filtered.ruleset.program(LogSource("test"))
+    elsewhere = yaml.safe_dump(rule_document({"h": "x"}, id=THREE, logsource={"product": "linux"}))
+    after = filtered.change({**known, **rules(("", THREE, {"text": elsewhere}))})
+    assert after.ruleset.program(LogSource("test")) is program
 
 
 @pytest.mark.parametrize(("tenant", "muted_for"), [("renai", {"renai"}), ("", {"renai", "zhongxin"})])

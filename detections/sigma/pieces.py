@@ -1,0 +1,119 @@
+"""Pieces of text that a record's bytes hold wherever a test of a rule holds.
+
+A record is a JSON object (RFC 8259) as ``wardwatch.event.encode`` writes it, or in another writing but for numbers with
+an exponent. A piece is never missed: what JSON may have written in another way is an alarm (``ALARMS``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from detections.sigma.expression import Test
+from detections.sigma.operators import tokens
+from detections.sigma.view import fold
+from enrich.context import is_added
+
+_LEAST = 3  # bytes worth looking for
+_NUMBER = frozenset("0123456789+-.eE")
+_TEXT = frozenset(("equals", "startswith", "endswith", "contains"))
+_SPLIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_INTEGER = re.compile(r"[1-9][0-9]{0,14}")
+
+
+Pieces = tuple[bytes, ...]
+"""Bytes of which one is in the record, in which ASCII letters have no case; written in lower case."""
+
+_FOLDING = ("\u017f".encode(), "\u212a".encode())
+"""ſ and K, whose simple case folding is s and k (Unicode CaseFolding.txt)."""
+
+ALARMS = (*(rb"\u%c" % digit for digit in b"0123456789abcdefABCDEF"), rb"\/", *_FOLDING)
+"""Bytes without which nothing hides a piece, in which case counts; with them ``hides`` looks closer."""
+
+_ESCAPED = re.compile(rb"(?<!\\)(?:\\\\)*\\(?:/|u(?!00[01]))|" + b"|".join(_FOLDING))
+
+
+def hides(raw: bytes) -> bool:
+    """Tell whether a record may hold a piece in other bytes: a letter as ``\\uXXXX`` (control characters aside)."""
+    return _ESCAPED.search(raw) is not None
+
+
+@lru_cache(maxsize=65_536)
+def pieces(test: Test) -> tuple[Pieces, ...]:
+    """Return the pieces of a test, each set enough; none of numbers compared, absence, what enrichment adds."""
+    if is_added(test.field) or test.part:
+        return ()
+    if test.op == "number":
+        return (_number(test.field, test.value),) if test.field and _INTEGER.fullmatch(test.value) else ()
+    return tuple((_text(text),) for written in _texts(test) for text in _written_as_they_are(written))
+
+
+def _texts(test: Test) -> Iterator[str]:
+    if test.op in _TEXT:
+        yield test.value
+    elif test.op == "like":
+        yield from (part for part in tokens(test.value) if part)
+    elif test.op == "re":
+        yield from required(test.value)
+
+
+def _written_as_they_are(text: str) -> Iterator[str]:
+    """Yield the parts that JSON can write in one way only, escapes and the case of ASCII letters aside."""
+    for part in _SPLIT.split(text):
+        for plain in "".join(letter if _has_one_form(letter) else "\0" for letter in part).split("\0"):
+            if len(plain.encode()) >= _LEAST and not _NUMBER.issuperset(plain):
+                yield plain
+
+
+def _has_one_form(letter: str) -> bool:
+    return letter.isascii() or (fold(letter) == letter == letter.upper())
+
+
+def _text(text: str) -> bytes:
+    return text.replace("\\", "\\\\").replace('"', '\\"').lower().encode()
+
+
+def _number(field: str, digits: str) -> Pieces:
+    """Return the ways to write that a field has a number: as one, as text; the last ones stand for any other way."""
+    key, inner = f'"{field}"', [f'"{field[:at]}"' for at, letter in enumerate(field) if letter == "."]
+    plain = [f"{key}:{digits}", f'{key}:"{digits}']
+    other = [
+        f'{key}:"0',
+        f'{key}:"+',
+        f"{key}:[",
+        f"{key}:{{",
+        *(f"{key}{colon}{space}" for colon in ("", ":") for space in " \t\r\n"),
+    ]
+    return tuple(text.lower().encode() for text in (*plain, *other, *inner))
+
+
+_STEP = re.compile(
+    r"""\\(?P<escaped>[^a-zA-Z0-9])     # a character that means itself
+    |\\[abBdDsSwWzAnrtfv]               # a class, an anchor, a control character
+    |(?P<unknown>\\|\|)                 # what is not read here: the pattern is given up
+    |\[\^?\]?(?:\\.|[^\]\\])*\]         # a class
+    |\{[0-9]*,?[0-9]*\}                 # how often
+    |[.^$(){}*+?]
+    |(?P<literal>.)""",
+    re.DOTALL | re.VERBOSE,
+)
+_OPTIONAL = ("*", "?", "{")
+
+
+def required(pattern: str) -> list[str]:
+    """Return texts that are in whatever an RE2 pattern finds: its letters outside groups; none where in doubt."""
+    if "[:" in pattern:
+        return []
+    texts, depth, at = [""], 0, 0
+    while step := _STEP.match(pattern, at):
+        at = step.end()
+        if step["unknown"] and not (depth and step[0] == "|"):
+            return []
+        depth += {"(": 1, ")": -1}.get(step[0], 0)
+        letter = step["escaped"] or step["literal"]
+        if depth or letter is None or pattern.startswith(_OPTIONAL, at):
+            texts.append("")
+        else:
+            texts[-1] += letter
+    return [text for text in texts if text] if at == len(pattern) else []

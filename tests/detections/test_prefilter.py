@@ -1,0 +1,150 @@
+"""The prefilter: what a record's bytes show of the rules that it can meet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+import re2  # type: ignore[import-untyped]
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detections.sigma import Ruleset, RuleText, prefilter
+from detections.sigma.pieces import required
+from detections.sigma.program import Program
+from detections.sigma.ruleset import ZONE
+from tests.detections.rules_under_test import event, rule_document
+from tests.detections.test_semantics_oracle import CONDITIONS, DOCUMENTS, SELECTIONS
+
+WRITERS: list[Callable[[Any], bytes]] = [
+    orjson.dumps,
+    lambda doc: json.dumps(doc).encode(),
+    lambda doc: json.dumps(doc, indent=1, ensure_ascii=False).encode(),
+    lambda doc: json.dumps(doc, separators=(" ,", " :")).replace("/", "\\/").encode(),
+]
+"""Ways to write JSON: compact, escaped, on many lines, with everything escaped or spaced that may be."""
+
+
+def rules(*detections: dict[str, Any]) -> Ruleset:
+    documents = [
+        {**rule_document(each, title=str(number)), "id": str(UUID(int=number))}
+        for number, each in enumerate(detections)
+    ]
+    return Ruleset.of([RuleText(Path("rules.yml"), yaml.safe_dump_all(documents, allow_unicode=True))])
+
+
+def program(*detections: dict[str, Any]) -> Program:
+    return rules(*detections).program(event({}).logsource)
+
+
+def met(found: Program, raw: bytes) -> list[str]:
+    candidates = found.candidates(raw)
+    if candidates.places == ():
+        return []
+    return [rule.title for rule in found.match(found.decode(raw, candidates), ZONE, candidates)]
+
+
+@settings(max_examples=300)
+@given(a=SELECTIONS, b=SELECTIONS, condition=CONDITIONS, docs=st.lists(DOCUMENTS, min_size=1, max_size=8))
+def test_no_writing_of_json_and_no_review_changes_an_answer(
+    a: Any, b: Any, condition: Any, docs: list[dict[str, Any]]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefilter, "_PRICE", 1)
+        found = rules({"a": a, "b": b, "condition": condition})
+    subject = found.program(event({}).logsource)
+    for doc in docs:
+        expected = [match.rule.title for match in found.match(event(doc))]
+        for write in WRITERS:
+            assert met(subject, write(event(doc).doc)) == expected, doc
+
+
+NUMBERS = [16, "16", "016", "+16", 16.0, "16.00", [7, 16], {"x": 16}]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("value", NUMBERS, ids=str)
+def test_a_number_is_found_however_it_is_written(value: Any, write: Callable[[Any], bytes]) -> None:
+    assert met(program({"a.b": 16}), write(event({"a.b": value}).doc)) == ["0"]
+    assert met(program({"a.b": 16}), write(event({"a": {"b": value}}).doc)) == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("C:\\Temp\\x", "c:\\TEMP\\x"),
+        ('say "hello"', 'SAY "HELLO"'),
+        ("secure", "\u017fecure"),
+        ("token", "to\u212aen"),
+        ("挂号科室", "挂号科室"),
+        ("straße", "STRAẞE"),
+        ("a/b/c", "A/b/C"),
+        ("line one", "line\u0020one"),
+    ],
+)
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_text_is_found_in_other_letters_that_mean_the_same(
+    value: str, text: str, write: Callable[[Any], bytes]
+) -> None:
+    assert met(program({"f|contains": value}), write(event({"f": f"<{text}>"}).doc)) == ["0"]
+    assert met(program({"words": [value], "condition": "words"}), write(event({"g": [text]}).doc)) == ["0"]
+
+
+def test_a_record_without_a_text_of_any_rule_is_not_decoded() -> None:
+    subject = program({"f": "mimikatz"}, {"g|endswith": "\\whoami.exe", "h": 7}, {"a|re": "ab.*cdef"})
+    assert subject.candidates(orjson.dumps(event({"f": "kitten", "h": 8, "a": "abc"}).doc)).places == ()
+
+
+def test_a_text_that_most_records_hold_is_given_up_for_a_rarer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefilter, "_PRICE", 5)
+    subject = program({"f|contains": "a long text in every event", "g": "rare"})
+    usual = orjson.dumps(event({"f": "A long text in every event", "g": "often"}).doc)
+    assert [subject.candidates(usual).places for _ in range(5)] == [(0,)] * 5
+    assert subject.candidates(usual).places == ()
+    assert met(subject, usual.replace(b"often", b"rare")) == ["0"]
+
+
+def test_where_most_records_ask_many_rules_any_rule_is_asked_by_what_all_fields_give(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prefilter, "_PRICE", 1)
+    subject = program(*({"f|contains": ["everywhere", f"text{number}"]} for number in range(9)))
+    usual = orjson.dumps(event({"f": "everywhere"}).doc)
+    asked = [subject.candidates(usual).places for _ in range(6)]
+    assert asked[0] == tuple(range(9))
+    assert asked[-1] is None
+    assert met(subject, usual) == [str(number) for number in range(9)]
+
+
+PATTERNS = [
+    r"^(?:cmd|powershell).{0,5}/c.+clip(\.exe)?.*clipboard\]::",
+    r"(?i)Invoke-[A-Z]\w+ -enc[od]* x+y{2}z?",
+    r"abc[^x\]]def|ghi",
+    r"[[:alpha:]]]literal",
+    r"\x41BC",
+    r"(a|b)c\.d\\e",
+    r"ab*cde+f",
+    r"x\Qa.b\Ey",
+    r"foo$|bar",
+]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@settings(max_examples=50)
+@given(data=st.data())
+def test_what_a_pattern_requires_is_in_whatever_it_finds(pattern: str, data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(pattern.replace("[[:alpha:]]", "[a-z]").replace(r"\Qa.b\E", r"a\.b")))
+    if re2.search(pattern, text):
+        assert all(each.casefold() in text.casefold() for each in required(pattern))
+
+
+def test_what_a_pattern_requires_is_read_where_it_is_certain() -> None:
+    assert required(r"^cmd.{0,5}(?:/c|/r).+clip(?:\.exe)?.+clipboard\]::\(") == ["cmd", "clip", "clipboard]::("]
+    assert required(r"ab*cde+f") == ["a", "cde", "f"]
+    assert required(r"a|b") == required(r"\x41bc") == required(r"\pLabc") == required("[[:alpha:]]abc") == []
