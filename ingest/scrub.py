@@ -94,18 +94,15 @@ def _guard(doc: Document, policy: Mapping[str, Action], tokens: Tokens) -> None:
 
 def _sweep(clean: Document, policy: Mapping[str, Action]) -> None:
     """Replace the identifiers in fields that the policy leaves as they are; most events have none, told by one look."""
-    rest = [name for name in clean if name not in policy and _may_hold_text(name)]
-    texts: list[str] = []
-    for name in rest:
-        value = clean[name]
-        if isinstance(value, str):
-            texts.append(value)
-        elif isinstance(value, list):
-            texts += [item for item in value if isinstance(item, str)]
-        elif isinstance(value, int) and value > _LEAST_IDENTIFIER and _is_identifier(name, str(value)):
-            del clean[name]
+    rest = {name: clean[name] for name in _may_hold_text(frozenset(clean)) - policy.keys()}
+    texts = [value for value in rest.values() if isinstance(value, str)]
+    if len(texts) < len(rest):
+        texts += [text for value in rest.values() if isinstance(value, list) for text in value if isinstance(text, str)]
+        for name, value in rest.items():
+            if isinstance(value, int) and value > _LEAST_IDENTIFIER and _is_identifier(name, str(value)):
+                del clean[name]
     if is_suspect("\n".join(texts)):
-        clean.update((name, _swept(clean[name])) for name in rest if name in clean)
+        clean.update((name, _swept(value)) for name, value in rest.items() if name in clean)
 
 
 def _is_identifier(name: str, digits: str) -> bool:
@@ -117,10 +114,11 @@ _LEAST_IDENTIFIER = 10**10  # a telephone number of China has 11 digits
 _QUANTITIES = (".bytes", ".packets", ".duration", ".sequence")  # 13 GB is no telephone
 
 
-@lru_cache(maxsize=8192)  # Windows lets whoever writes an event name its data
-def _may_hold_text(name: str) -> bool:
-    """Tell whether a field is none that parsers fill with words of their own, addresses or hashes."""
-    return name not in _OWN_WORDS and not name.endswith((".ip", ".mac", ".sha256", ".sha1", ".md5"))
+@lru_cache(maxsize=512)
+def _may_hold_text(names: frozenset[str]) -> frozenset[str]:
+    """Return the fields of an event that parsers don't fill with words of their own, addresses or hashes."""
+    typed = (".ip", ".mac", ".sha256", ".sha1", ".md5")
+    return frozenset(name for name in names if name not in _OWN_WORDS and not name.endswith(typed))
 
 
 _OWN_WORDS = (
