@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from ingest import classification, masking
 from ingest.identifiers import is_resident, is_suspect, scrub_text
@@ -95,14 +95,20 @@ def _guard(doc: Document, policy: Mapping[str, Action], tokens: Tokens) -> None:
 def _sweep(clean: Document, policy: Mapping[str, Action]) -> None:
     """Replace the identifiers in fields that the policy leaves as they are; most events have none, told by one look."""
     rest = {name: clean[name] for name in _may_hold_text(frozenset(clean)) - policy.keys()}
-    texts = [value for value in rest.values() if isinstance(value, str)]
+    texts = [value for value in rest.values() if isinstance(value, str) and value.isascii()]
     if len(texts) < len(rest):
+        clean.update((name, scrub_text(value)) for name, value in rest.items() if _is_foreign(value))
         texts += [text for value in rest.values() if isinstance(value, list) for text in value if isinstance(text, str)]
         for name, value in rest.items():
             if isinstance(value, int) and value > _LEAST_IDENTIFIER and _is_identifier(name, str(value)):
                 del clean[name]
     if is_suspect("\n".join(texts)):
-        clean.update((name, _swept(value)) for name, value in rest.items() if name in clean)
+        clean.update((name, _swept(value)) for name, value in rest.items() if name in clean and not _is_foreign(value))
+
+
+def _is_foreign(value: object) -> TypeGuard[str]:
+    """Tell whether a value is text beyond ASCII: few are, and most of them are suspect, so each is looked at alone."""
+    return isinstance(value, str) and not value.isascii()
 
 
 def _is_identifier(name: str, digits: str) -> bool:
