@@ -18,6 +18,8 @@ from pathlib import Path
 
 import orjson
 
+from ingest.framing import SyslogFraming
+from ingest.listeners.http import items
 from ingest.parsers import MAPPINGS, PARSERS, Parsed, Parser, Record, Site, parser, windows_events
 from ingest.scrub import Action, scrub
 from ingest.vault import HmacTokens
@@ -46,10 +48,10 @@ _INDEX = """# Sources
 
 What each parser reads and the Sigma log source of its events. A page for each has its fields and an example. See for
 yourself: `wardwatch parse --source NAME FILE`. This list is written by `make catalogue`;
-[how the fields are meant](../sources.md) is told apart.
+[how the fields are meant](../sources.md) is told apart. `wardwatch collector sources` prints it.
 
-| source | product | reads | log source (product / category / service) |
-|---|---|---|---|
+| source | product | reads | transports | log source (product / category / service) |
+|---|---|---|---|---|
 """
 
 
@@ -59,14 +61,32 @@ def events(source: Parser, data: bytes) -> Iterator[Parsed]:
         yield from source.parse(Record(record, peer=PEER, received=RECEIVED), Site())
 
 
+def transports(source: Parser) -> tuple[str, ...]:
+    """Return the transports whose framing hands on records of the source's sample as they are.
+
+    HL7 belongs to MLLP, which alone answers each message. A record of several lines needs a file or octet counting.
+    """
+    records = list(source.split(source.sample()))
+    if all(record.startswith(b"MSH") for record in records):
+        return ("mllp", "file")
+    syslog = ("udp", "tcp", "tls") if any(SyslogFraming().feed(_framed(one)) == [one] for one in records) else ()
+    http = ("http",) if any(items(one) == [one] for one in records) else ()
+    return (*syslog, *http, "file")
+
+
+def _framed(record: bytes) -> bytes:
+    """Return a record as it goes over TCP: counted where it begins like a syslog message, else a line."""
+    return b"%d %s" % (len(record), record) if record.startswith(b"<") else record + b"\n"
+
+
 def index() -> str:
     """Return the catalogue's first page, in Markdown."""
-    rows = (
-        f"| [`{name}`]({name}.md) | {source.title} | {source.reads} | {_logsources(source)} |\n"
-        for name in PARSERS
-        for source in [parser(name)]
-    )
+    rows = (f"| [`{name}`]({name}.md) | {' | '.join(_cells(parser(name)))} |\n" for name in PARSERS)
     return _INDEX + "".join(rows)
+
+
+def _cells(source: Parser) -> tuple[str, ...]:
+    return source.title, source.reads, ", ".join(transports(source)), _logsources(source)
 
 
 def page(source: Parser) -> str:

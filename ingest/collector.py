@@ -69,7 +69,7 @@ class Collector:
             self.runtime.report(listener.name, ok=True, message=listener.address, **listener.state())
         spool = self.intake.spool
         damage = f"{spool.lost} entries were lost to corruption" if spool.lost else ""
-        details = {"waiting": spool.waiting, "bytes": spool.size_bytes, "sources": self.counters()}
+        details = {"waiting": spool.waiting, "bytes": spool.size_bytes, "sources": self.states()}
         quarantine = {"quarantine_dropped": self.intake.quarantine.dropped, "torn_bytes": spool.torn_bytes}
         self.runtime.report("spool", ok=not spool.lost, message=damage, **details, **quarantine)
 
@@ -78,9 +78,14 @@ class Collector:
         nothing: dict[str, int] = dict.fromkeys(("accepted", *KINDS), 0)
         return {source.name: dict(nothing) for source in self.sources} | self.intake.spool.counters()
 
+    def states(self) -> dict[str, dict[str, Any]]:
+        """Return counters and last times of every source, of the configured ones also how they arrive."""
+        counters = self.counters()
+        return counters | {source.name: {**counters[source.name], **self._seen(source)} for source in self.sources}
+
     def heartbeat(self) -> dict[str, Any]:
         """Return the state that is sent on the heartbeats topic."""
-        counters = self.counters()
+        states = self.states()
         return {
             "tenant": self.tenant,
             "instance": self.runtime.instance,
@@ -88,7 +93,7 @@ class Collector:
             "started": rfc3339(self.runtime.started),
             "version": wardwatch.__version__,
             "spool": {"waiting": self.intake.spool.waiting, "bytes": self.intake.spool.size_bytes},
-            "sources": {source.name: {**counters[source.name], **self._seen(source)} for source in self.sources},
+            "sources": {source.name: states[source.name] for source in self.sources},
         }
 
     def _seen(self, source: Source) -> dict[str, str | None]:

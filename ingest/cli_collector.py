@@ -1,0 +1,116 @@
+"""``wardwatch collector``: a service team's afternoon at a hospital."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ingest.catalogue import transports
+from ingest.health_page import SourceState, address, read_health
+from ingest.parsers import PARSERS, parser
+from wardwatch.errors import Unavailable
+from wardwatch.settings import load
+from wardwatch.text import safe_text
+
+OWN = "reveal"
+"""The collector's own source, which nobody configures."""
+
+_HELP = """Set up a site's collector and look at it, on its own machine.
+
+[bold]Examples[/bold]
+
+wardwatch collector sources                         what can be read, and how it arrives
+
+wardwatch collector status --config collector.toml  what each source has sent, and what became of it
+"""
+
+collector = typer.Typer(rich_markup_mode="rich", no_args_is_help=True, help=_HELP)
+_Config = Annotated[Path | None, typer.Option(help="TOML file with settings.", show_default=False)]
+_Instance = Annotated[int, typer.Option(help="Number of the collector's instance.", min=0)]
+_Json = Annotated[bool, typer.Option("--json", help="Print for machines.")]
+
+
+@collector.command()
+def sources(as_json: _Json = False) -> None:
+    """List the sources that can be read: name, product, format, and the transports that carry it.
+
+    A system that is not here is read by a mapping of your own, mapped:FILE.toml; docs/reference/mappings.md tells how.
+
+    [bold]Examples[/bold]
+
+    wardwatch collector sources
+
+    wardwatch collector sources --json | jq -r '.[] | select(.transports | index("http")).name'
+    """
+    found = [each for each in map(parser, PARSERS) if each.name != OWN]
+    if as_json:
+        rows = [
+            {"name": each.name, "title": each.title, "reads": each.reads, "transports": transports(each)}
+            for each in found
+        ]
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    table = Table("source", "product", "reads", "transports")
+    for each in found:
+        table.add_row(each.name, each.title, each.reads, " ".join(transports(each)))
+    Console(highlight=False, markup=False).print(table)
+
+
+@collector.command()
+def status(config: _Config = None, instance: _Instance = 0, as_json: _Json = False) -> None:
+    """Show each source of the running collector: what it sent and what became of it; exit 1 when a part fails.
+
+    Received = forwarded + filtered + dead-lettered + waiting, counted since the spool began. Parsed is the share of
+    records that became events, filtered ones left out; waiting is what the bus does not have yet.
+
+    [bold]Examples[/bold]
+
+    wardwatch collector status --config collector.toml
+
+    wardwatch collector status --json | jq .sources.hl7v2.waiting
+    """
+    settings = load(config)
+    health = read_health(settings, instance)
+    if health is None:
+        remedy = "wardwatch run collector, or see its log"
+        raise Unavailable(f"no collector answers at {address(settings, instance)}", step="status", remedy=remedy)
+    failing = {name: str(part["message"]) for name, part in health.parts.items() if not part["ok"]}
+    found = health.sources()
+    if as_json:
+        rows = {name: {**msgspec.to_builtins(state), **_derived(state)} for name, state in found.items()}
+        typer.echo(json.dumps({"started": health.started, "failing": failing, "sources": rows}, indent=2))
+    else:
+        _print_status(found)
+        for name, message in failing.items():
+            typer.echo(safe_text(f"{name} FAILS: {message}"))
+    if failing:
+        raise typer.Exit(1)
+
+
+def _derived(state: SourceState) -> dict[str, float | None]:
+    return {"waiting": state.waiting, "parsed": state.parsed}
+
+
+def _print_status(found: dict[str, SourceState]) -> None:
+    numbers = ("received", "parsed", "filtered", "dead-lettered", "forwarded", "waiting")
+    table = Table("source")
+    for name in numbers:
+        table.add_column(name, justify="right")
+    table.add_column("last event")
+    table.add_column("arrived")
+    for name, state in sorted(found.items()):
+        counts = (state.filtered, state.dead_lettered, state.forwarded, state.waiting)
+        times = (state.last_event or "–", state.last_record or "–")
+        table.add_row(name, str(state.accepted), share(state.parsed), *map(str, counts), *map(safe_text, times))
+    Console(highlight=False, markup=False).print(table)
+
+
+def share(parsed: float | None) -> str:
+    """Return a share as a percentage that is 100 % only when it is whole."""
+    return "–" if parsed is None else f"{int(parsed * 1000) / 10:g} %"

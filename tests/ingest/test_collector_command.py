@@ -1,0 +1,136 @@
+"""``wardwatch collector`` as a service team runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.listeners.http import items
+from ingest.parsers import PARSERS, parser
+from tests.ingest.running import HL7, linux
+from wardwatch.testing.ports import free_block, free_port, wait_until
+
+
+def collector(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "wardwatch", "collector", *arguments],
+        env={**os.environ, "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+    )
+
+
+@dataclass
+class Site:
+    """A settings file with HL7 over MLLP, Linux over TCP and UDP; ``port`` is MLLP's, then come TCP's and UDP's."""
+
+    folder: Path
+    port: int
+    health_port: int
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "collector.toml"
+
+    def write(self, more: str = "") -> None:
+        listen = [f'listen = "127.0.0.1:{self.port + number}"' for number in range(3)]
+        kinds = (("hl7v2", "mllp"), ("linux", "tcp"), ("huawei_usg", "udp"))
+        sources = "".join(
+            f'[[collector.sources]]\nparser = "{name}"\ntransport = "{transport}"\n{address}\n'
+            for (name, transport), address in zip(kinds, listen, strict=True)
+        )
+        head = f'data_dir = "{self.folder / "data"}"\nhealth_port = {self.health_port}\n'
+        self.config.write_text(f'{head}[collector]\ntenant = "renai"\n{sources}{more}', "utf-8")
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return collector(*arguments, "--config", str(self.config))
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run the collector in a process of its own."""
+        command = [sys.executable, "-m", "wardwatch", "run", "collector", "--config", str(self.config)]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as child:
+            try:
+                wait_until(lambda: self.run("status").returncode == 0, what="a collector that answers")
+                yield
+            finally:
+                child.terminate()
+
+    def send(self) -> None:
+        """Send two messages that can be read, one that can't, and a login."""
+        for data in (HL7 % 1, HL7 % 2, b"MSH|nonsense"):
+            with socket.create_connection(("127.0.0.1", self.port)) as peer:
+                peer.sendall(b"\x0b" + data + b"\x1c\r")
+                assert b"MSA|A" in peer.recv(1000)
+        with socket.create_connection(("127.0.0.1", self.port + 1)) as peer:
+            peer.sendall(linux(1) + b"\n")
+
+    def states(self) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(self.run("status", "--json").stdout)["sources"]
+        return shown
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    made = Site(tmp_path, free_block(3), free_port())
+    made.write()
+    return made
+
+
+def test_the_catalogue_names_every_source_with_the_transports_that_carry_it() -> None:
+    found = {each["name"]: each for each in json.loads(collector("sources", "--json").stdout)}
+    assert list(found) == [name for name in PARSERS if name != "reveal"]
+    assert found["hl7v2"]["transports"] == ["mllp", "file"]
+    assert found["oracle_audit"]["transports"] == ["file"]  # its records span lines
+    for name, each in found.items():
+        records = list(parser(name).split(parser(name).sample()))
+        one_line = any(b"\n" not in record and b"\r" not in record for record in records)
+        assert ("tcp" in each["transports"]) == one_line, name
+        assert ("http" in each["transports"]) == any(items(record) == [record] for record in records), name
+
+
+def test_the_catalogue_is_a_table_for_people() -> None:
+    shown = collector("sources").stdout
+    assert "HL7 v2 messages" in shown
+    assert "udp tcp tls http file" in shown
+
+
+def test_status_says_what_became_of_the_records_of_each_source(site: Site) -> None:
+    with site.running():
+        site.send()
+        wait_until(lambda: site.states()["linux"]["forwarded"] == 1, what="the login on the bus")
+        wait_until(lambda: site.states()["hl7v2"]["waiting"] == 0, what="all on the bus")
+        states = site.states()
+        table = site.run("status").stdout
+    names = ("accepted", "forwarded", "dead_lettered", "filtered", "parsed")
+    assert [states["hl7v2"][name] for name in names] == [3, 2, 1, 0, pytest.approx(2 / 3)]
+    assert states["linux"]["last_event"] == "2026-03-01T02:11:01.000Z"
+    assert states["huawei_usg"]["last_record"] is None
+    (row,) = (line for line in table.splitlines() if "hl7v2" in line)
+    assert [cell.strip() for cell in row.split("│")[2:8]] == ["3", "66.6 %", "0", "1", "2", "0"]
+
+
+def test_status_without_a_collector_says_where_none_answers_and_fails(site: Site) -> None:
+    done = site.run("status")
+    assert done.returncode == 1
+    assert f"no collector answers at http://127.0.0.1:{site.health_port}/health" in done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["sources"], ["status"]])
+def test_help_of_the_collector_teaches_by_example(command: list[str]) -> None:
+    shown = collector(*command, "--help").stdout
+    assert "Example" in shown
+    assert "wardwatch collector " in shown
