@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.catalogue import transports
+from ingest.checks import Finding
+from ingest.checks import check as check_site
 from ingest.health_page import SourceState, address, read_health
 from ingest.parsers import PARSERS, parser
 from wardwatch.errors import Unavailable
@@ -26,6 +29,8 @@ _HELP = """Set up a site's collector and look at it, on its own machine.
 [bold]Examples[/bold]
 
 wardwatch collector sources                         what can be read, and how it arrives
+
+wardwatch collector check --config collector.toml   what works, what does not, and the remedy
 
 wardwatch collector status --config collector.toml  what each source has sent, and what became of it
 """
@@ -59,6 +64,35 @@ def sources(as_json: _Json = False) -> None:
     table = Table("source", "product", "reads", "transports")
     for each in found:
         table.add_row(each.name, each.title, each.reads, " ".join(transports(each)))
+    Console(highlight=False, markup=False).print(table)
+
+
+@collector.command()
+def check(config: _Config = None, instance: _Instance = 0, as_json: _Json = False) -> None:
+    """Check ports, certificates, bus, disk, rights, clock, and what each source has sent.
+
+    Works before the collector is started and while it runs; run it as the collector's user. The exit code is 0 when
+    nothing fails (there may be warnings), 1 when something does, 2 when the settings can't be read.
+
+    [bold]Examples[/bold]
+
+    wardwatch collector check --config collector.toml
+
+    sudo -u wardwatch wardwatch collector check --config /etc/wardwatch/collector.toml --json
+    """
+    found = list(check_site(load(config), instance))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False, indent=2))
+    else:
+        _print_findings(found)
+    if any(finding.state == "FAILS" for finding in found):
+        raise typer.Exit(1)
+
+
+def _print_findings(found: list[Finding]) -> None:
+    table = Table("part", "state", "what was found", "remedy")
+    for each in found:
+        table.add_row(*map(safe_text, (each.part, each.state, each.message, each.remedy)))
     Console(highlight=False, markup=False).print(table)
 
 

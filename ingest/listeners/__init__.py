@@ -49,7 +49,8 @@ def bind(listen: str, source: str, kind: socket.SocketKind) -> socket.socket:
     """Return a bound socket of this kind; raises SettingsError naming the source."""
     host, port = split_address(listen, source)
     opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if kind == socket.SOCK_STREAM:  # of UDP it would let two processes share the port
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host, port))
     except OSError as error:

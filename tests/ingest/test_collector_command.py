@@ -123,13 +123,40 @@ def test_status_says_what_became_of_the_records_of_each_source(site: Site) -> No
     assert [cell.strip() for cell in row.split("│")[2:8]] == ["3", "66.6 %", "0", "1", "2", "0"]
 
 
+def test_check_of_a_running_collector_knows_its_own_ports_and_what_arrived(site: Site) -> None:
+    with site.running():
+        site.send()
+        wait_until(lambda: site.states()["hl7v2"]["waiting"] == 0, what="all on the bus")
+        done = site.run("check", "--json")
+        site.write(f'[[collector.sources]]\nparser = "cef"\ntransport = "tcp"\nlisten = "127.0.0.1:{free_port()}"\n')
+        changed = site.run("check", "--json")
+    found = [(each["part"].partition(" ")[0], each["state"], each["message"]) for each in json.loads(done.stdout)]
+    ports = [(part, state) for part, state, message in found if "held by the running collector" in message]
+    assert ports == [("hl7v2", "ok"), ("linux", "ok"), ("huawei_usg", "ok")]
+    assert ("hl7v2", "warning", "1 of 3 records could not be read") in [
+        (a, b, c.partition(",")[0]) for a, b, c in found
+    ]
+    assert ("huawei_usg", "warning", "nothing has arrived") in found
+    assert done.returncode == 0
+    assert changed.returncode == 1
+    assert "the running collector does not listen on" in changed.stdout
+
+
+def test_check_before_the_start_passes_and_settings_that_cannot_be_read_are_another_exit_code(site: Site) -> None:
+    before = site.run("check")
+    assert before.returncode == 0, before.stdout
+    assert "no collector answers" in before.stdout
+    site.config.write_text("colector = 1\n", "utf-8")
+    assert site.run("check").returncode == 2
+
+
 def test_status_without_a_collector_says_where_none_answers_and_fails(site: Site) -> None:
     done = site.run("status")
     assert done.returncode == 1
     assert f"no collector answers at http://127.0.0.1:{site.health_port}/health" in done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["sources"], ["status"]])
+@pytest.mark.parametrize("command", [[], ["sources"], ["check"], ["status"]])
 def test_help_of_the_collector_teaches_by_example(command: list[str]) -> None:
     shown = collector(*command, "--help").stdout
     assert "Example" in shown

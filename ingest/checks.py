@@ -1,0 +1,208 @@
+"""What is checked of a collector, each a finding with a remedy: bus, folder, clock, ports, certificates, sources."""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from ingest.collector import site_folder
+from ingest.health_page import Health, SourceState, address, read_health
+from ingest.intake import source_of
+from ingest.listeners import bind
+from ingest.vault import key_path, load_key
+from wardwatch.bus import open_bus
+from wardwatch.errors import SettingsError, Unavailable
+from wardwatch.settings import CollectorSettings, Settings, SourceSettings
+
+State = Literal["ok", "warning", "FAILS"]
+
+EXPIRES_SOON = timedelta(days=30)
+LEAST_FREE_BYTES = 2**30
+PARSED_WELL, PARSED_BADLY = 0.99, 0.5
+AHEAD = timedelta(minutes=5)
+_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at (``part``), how it is, and what to do about it ("" where nothing)."""
+
+    part: str
+    state: State
+    message: str
+    remedy: str = ""
+
+
+def check(settings: Settings, instance: int = 0) -> Iterator[Finding]:
+    """Yield the findings of a site's settings, of this machine, and of the collector that runs on it."""
+    collector = settings.collector
+    health = read_health(settings, instance)
+    yield _running(settings, health, instance)
+    if not collector.tenant or not collector.sources:
+        yield Finding("settings", "FAILS", "no tenant or no source", "wardwatch collector init writes a settings file")
+        return
+    yield _bus(settings)
+    yield from _folder(settings)
+    yield clock()
+    for source in collector.sources:
+        yield from _source(source, collector, health)
+
+
+def _running(settings: Settings, health: Health | None, instance: int) -> Finding:
+    if health is None:
+        message = f"no collector answers at {address(settings, instance)}: what its sources sent can't be seen"
+        return Finding("collector", "warning", message, "wardwatch run collector")
+    failing = [f"{name}: {part['message']}" for name, part in health.parts.items() if not part["ok"]]
+    if failing:
+        return Finding("collector", "FAILS", "; ".join(failing), "see the parts below and the collector's log")
+    return Finding("collector", "ok", f"up since {health.started}")
+
+
+def _bus(settings: Settings) -> Finding:
+    try:
+        bus = open_bus(settings.bus_url)
+        try:
+            bus.ping()
+        finally:
+            bus.close()
+    except (SettingsError, Unavailable) as error:
+        return Finding("bus", "FAILS", error.reason, "set bus to the provider's servers; does a firewall let it out?")
+    return Finding("bus", "ok", f"{settings.bus_url} answers")
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
+    """Check rights, space for the spool, and the key of the tokens."""
+    folder = site_folder(settings)
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        yield Finding("folder", "FAILS", f"{existing} can't be written", "run this and the collector as its owner")
+        return
+    yield _space(folder, existing, settings.collector.spool_bytes)
+    key = key_path(settings.collector, folder)
+    if key.exists():
+        try:
+            load_key(key)
+        except SettingsError as error:
+            yield Finding("token key", "FAILS", error.reason, error.remedy)
+        else:
+            yield Finding("token key", "ok", f"{key} is readable for its owner only")
+
+
+def _space(folder: Path, existing: Path, limit: int) -> Finding:
+    free = shutil.disk_usage(existing).free
+    spooled = sum(path.stat().st_size for path in (folder / "spool").glob("*.segment"))
+    needed = max(0, limit - spooled) + LEAST_FREE_BYTES
+    message = f"{existing}: {free / 2**30:.1f} GiB free, spool and vault may need {needed / 2**30:.1f} GiB more"
+    if free < needed:
+        state: State = "FAILS" if free < LEAST_FREE_BYTES else "warning"
+        return Finding("disk", state, message, "make room, or lower collector.spool_bytes")
+    return Finding("disk", "ok", message)
+
+
+def clock() -> Finding:
+    """Ask the kernel whether something such as chrony keeps the clock right (adjtimex(2))."""
+    status = ctypes.create_string_buffer(512)  # struct timex, zeroed: only read
+    if ctypes.CDLL(None).ntp_adjtime(status) in (-1, _TIME_ERROR):
+        return Finding("clock", "warning", "the kernel says that nothing synchronises it", "install chrony")
+    return Finding("clock", "ok", "synchronised, says the kernel")
+
+
+def _source(source: SourceSettings, collector: CollectorSettings, health: Health | None) -> Iterator[Finding]:
+    part = f"{source.parser} {source.transport} {source.path if source.transport == 'file' else source.listen}"
+    try:
+        name = source_of(source, collector).name
+    except SettingsError as error:
+        yield Finding(part, "FAILS", error.reason, error.remedy)
+        return
+    yield _file(part, source) if source.transport == "file" else _port(part, source, health)
+    if source.transport == "tls":
+        yield certificate(part, source.certificate, source.key)
+    if source.transport == "http" and not (source.path.startswith("/") and source.token.get_secret_value()):
+        yield Finding(part, "FAILS", "an HTTP source needs path and token", 'set path = "/windows" and a token')
+    if health is not None:
+        yield arrived(part, health.sources().get(name))
+
+
+def _file(part: str, source: SourceSettings) -> Finding:
+    found = glob.glob(source.path, recursive=True)  # noqa: PTH207 absolute globs
+    locked = [name for name in found if not os.access(name, os.R_OK)]
+    if locked:
+        return Finding(part, "FAILS", f"{locked[0]} can't be read", "add the collector's user to the file's group")
+    if not found:
+        return Finding(part, "warning", "no such file", "set path to the log, a glob such as /var/log/mysql/*.log")
+    return Finding(part, "ok", f"{len(found)} file{'s' if len(found) > 1 else ''} readable")
+
+
+def _port(part: str, source: SourceSettings, health: Health | None) -> Finding:
+    if health and f"listener {source.transport} {source.listen}" in health.parts:
+        return Finding(part, "ok", f"{source.listen} is held by the running collector")
+    kind = socket.SOCK_DGRAM if source.transport == "udp" else socket.SOCK_STREAM
+    try:
+        with bind(source.listen, source.parser, kind) as opened:
+            if kind is socket.SOCK_STREAM:
+                opened.listen()
+    except SettingsError as error:
+        return Finding(part, "FAILS", error.reason, error.remedy)
+    except OSError as error:
+        return Finding(part, "FAILS", f"{source.listen} can't be opened: {error.strerror}", "choose a free port")
+    if health:
+        remedy = "start the collector again with these settings"
+        return Finding(part, "FAILS", f"the running collector does not listen on {source.listen}", remedy)
+    return Finding(part, "ok", f"{source.listen} is free")
+
+
+def certificate(part: str, chain: Path | None, key: Path | None, now: datetime | None = None) -> Finding:
+    """Check that a listener's certificate and key can be read, belong together, and are valid at a moment."""
+    if not chain or not key:
+        return Finding(part, "FAILS", "TLS needs certificate and key", "set certificate and key of the source")
+    try:
+        leaf = x509.load_pem_x509_certificates(chain.read_bytes())[0]
+        secret = load_pem_private_key(key.read_bytes(), None)
+    except OSError as error:
+        return Finding(part, "FAILS", f"{error.filename}: {error.strerror}", "the collector's user must read it")
+    except (ValueError, TypeError):
+        return Finding(part, "FAILS", f"{chain} or {key} is no PEM, or the key has a password", "write both as PEM")
+    if leaf.public_key() != secret.public_key():
+        return Finding(part, "FAILS", f"{key} is not the key of {chain}", "the first certificate is the listener's own")
+    return _validity(part, leaf, now or datetime.now(UTC))
+
+
+def _validity(part: str, leaf: x509.Certificate, now: datetime) -> Finding:
+    begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if now < begin:
+        return Finding(part, "FAILS", f"certificate is valid only from {begin:%Y-%m-%d}", "set this machine's clock")
+    if now >= end:
+        return Finding(part, "FAILS", f"certificate expired on {end:%Y-%m-%d}", "have a new one issued")
+    state: State = "warning" if end - now < EXPIRES_SOON else "ok"
+    return Finding(part, state, f"certificate is valid until {end:%Y-%m-%d}", "have a new one issued" * (state != "ok"))
+
+
+def arrived(part: str, state: SourceState | None) -> Finding:
+    """Judge what a source has sent: that anything came, what share was parsed, and whether its clock runs ahead."""
+    if state is None or not state.accepted:
+        return Finding(part, "warning", "nothing has arrived", "let the system send, and look at firewalls between")
+    last = f"last event {state.last_event or 'before the start of the collector'}"
+    if state.parsed is not None and state.parsed < PARSED_WELL:
+        level: State = "FAILS" if state.parsed < PARSED_BADLY else "warning"
+        message = f"{state.dead_lettered} of {state.accepted} records could not be read, {last}"
+        return Finding(part, level, message, "wardwatch deadletter list says why; are parser and charset right?")
+    if _ahead(state):
+        return Finding(part, "warning", f"its clock runs ahead: {last}, arrived {state.last_record}", "zone or clock")
+    return Finding(part, "ok", f"{state.accepted} received, {state.waiting} waiting, {last}")
+
+
+def _ahead(state: SourceState) -> bool:
+    if not state.last_event or not state.last_record:
+        return False
+    return datetime.fromisoformat(state.last_event) - datetime.fromisoformat(state.last_record) > AHEAD

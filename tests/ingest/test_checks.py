@@ -1,0 +1,129 @@
+"""``wardwatch collector check``: every fault that a service team meets is found, with a remedy."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ingest.checks import Finding, arrived, certificate, check
+from ingest.health_page import SourceState
+from tests.ingest.running import settings_of
+from wardwatch.demo.stand import write_certificate
+from wardwatch.settings import Settings, SourceSettings
+from wardwatch.testing.ports import free_port
+
+
+def tcp(listen: str, **more: object) -> SourceSettings:
+    return SourceSettings.model_validate({"parser": "linux", "transport": "tcp", "listen": listen, **more})
+
+
+def found(settings: Settings, part: str) -> list[Finding]:
+    return [finding for finding in check(settings) if finding.part.startswith(part)]
+
+
+@pytest.mark.parametrize(("kind", "transport"), [(socket.SOCK_STREAM, "tcp"), (socket.SOCK_DGRAM, "udp")])
+def test_a_port_that_another_process_holds_fails_and_a_free_one_does_not(
+    tmp_path: Path, kind: socket.SocketKind, transport: str
+) -> None:
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        if transport == "tcp":
+            other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        sources = [tcp(taken, transport=transport), tcp(f"127.0.0.1:{free_port()}", transport=transport)]
+        held, free = found(settings_of(tmp_path, *sources), "linux")
+    assert (held.state, free.state) == ("FAILS", "ok")
+    assert "Address already in use" in held.message
+    assert held.remedy
+
+
+def test_an_address_that_is_none_and_a_parser_that_is_none_fail(tmp_path: Path) -> None:
+    wrong, unknown = found(settings_of(tmp_path, tcp("here"), tcp("127.0.0.1:0", parser="linuks")), "linu")
+    assert (wrong.state, unknown.state) == ("FAILS", "FAILS")
+    assert "'here' is not host:port" in wrong.message
+    assert "linuks" in unknown.message
+
+
+def test_settings_without_a_source_fail(tmp_path: Path) -> None:
+    (finding,) = found(settings_of(tmp_path), "settings")
+    assert finding.state == "FAILS"
+    assert "collector init" in finding.remedy
+
+
+def test_a_bus_that_does_not_answer_fails(tmp_path: Path) -> None:
+    nowhere = settings_of(tmp_path, tcp("127.0.0.1:0")).model_copy(update={"bus": f"kafka://127.0.0.1:{free_port()}"})
+    (finding,) = found(nowhere, "bus")
+    assert finding.state == "FAILS"
+    assert "firewall" in finding.remedy
+
+
+def test_a_folder_that_cannot_be_written_fails(tmp_path: Path) -> None:
+    (tmp_path / "collector").write_bytes(b"")
+    (finding,) = found(settings_of(tmp_path, tcp("127.0.0.1:0")), "folder")
+    assert finding.state == "FAILS"
+
+
+def test_a_disk_smaller_than_the_spool_is_a_warning(tmp_path: Path) -> None:
+    source = tcp("127.0.0.1:0")
+    assert [finding.state for finding in found(settings_of(tmp_path, source), "disk")] == ["ok"]
+    large = settings_of(tmp_path, source, spool_bytes=2**60)
+    assert [finding.state for finding in found(large, "disk")] == ["warning"]
+
+
+def test_a_key_of_tokens_that_others_may_read_fails(tmp_path: Path) -> None:
+    key = tmp_path / "collector" / "renai" / "token.key"
+    key.parent.mkdir(parents=True)
+    key.write_bytes(bytes(32))
+    key.chmod(0o644)
+    (finding,) = found(settings_of(tmp_path, tcp("127.0.0.1:0")), "token key")
+    assert (finding.state, finding.remedy) == ("FAILS", f"chmod 600 {key}")
+
+
+def test_a_file_source_says_how_many_files_its_glob_names(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(b"")
+    sources = [
+        SourceSettings(parser="linux", transport="file", path=str(tmp_path / name)) for name in ("*.log", "*.gone")
+    ]
+    there, gone = found(settings_of(tmp_path, *sources), "linux file")
+    assert (there.state, there.message) == ("ok", "1 file readable")
+    assert gone.state == "warning"
+
+
+@pytest.mark.parametrize(
+    ("days", "state", "message"),
+    [(0, "ok", "valid until"), (340, "warning", "valid until"), (366, "FAILS", "expired"), (-2, "FAILS", "only from")],
+)
+def test_a_certificate_is_judged_by_its_dates(tmp_path: Path, days: int, state: str, message: str) -> None:
+    chain, key = write_certificate(tmp_path)
+    finding = certificate("pacs", chain, key, datetime.now(UTC) + timedelta(days=days))
+    assert finding.state == state
+    assert message in finding.message
+
+
+def test_a_certificate_with_the_key_of_another_or_without_one_fails(tmp_path: Path) -> None:
+    chain, key = write_certificate(tmp_path / "one")
+    _, other = write_certificate(tmp_path / "two")
+    assert certificate("pacs", chain, key).state == "ok"
+    assert "is not the key of" in certificate("pacs", chain, other).message
+    assert "No such file" in certificate("pacs", chain, tmp_path / "none.key").message
+    assert "is no PEM" in certificate("pacs", key, key).message
+    assert certificate("pacs", None, None).state == "FAILS"
+
+
+@pytest.mark.parametrize(
+    ("counts", "state"),
+    [((0, 0, 0, 0), "warning"), ((100, 98, 0, 2), "warning"), ((10, 4, 0, 6), "FAILS"), ((10, 6, 4, 0), "ok")],
+)
+def test_a_source_is_judged_by_the_share_that_was_parsed(counts: tuple[int, int, int, int], state: str) -> None:
+    assert arrived("linux", SourceState(*counts)).state == state
+
+
+def test_a_source_whose_events_lie_in_the_future_is_a_warning() -> None:
+    ahead = SourceState(1, 1, 0, 0, "2026-03-01T10:11:09.000Z", "2026-03-01T02:11:09.000Z")
+    assert "its clock runs ahead" in arrived("linux", ahead).message
+    late = SourceState(1, 1, 0, 0, "2026-03-01T02:11:09.000Z", "2026-03-01T10:11:09.000Z")
+    assert arrived("linux", late).state == "ok"
