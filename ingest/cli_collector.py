@@ -17,9 +17,12 @@ from ingest.checks import Finding
 from ingest.checks import check as check_site
 from ingest.health_page import SourceState, address, read_health
 from ingest.parsers import PARSERS, parser
-from wardwatch.errors import Unavailable
-from wardwatch.settings import load
+from ingest.site_file import Site, source_from, write
+from wardwatch.cli import options
+from wardwatch.errors import SettingsError, Unavailable
+from wardwatch.settings import SourceSettings, load
 from wardwatch.text import safe_text
+from wardwatch.topics import check_tenant
 
 OWN = "reveal"
 """The collector's own source, which nobody configures."""
@@ -27,6 +30,8 @@ OWN = "reveal"
 _HELP = """Set up a site's collector and look at it, on its own machine.
 
 [bold]Examples[/bold]
+
+wardwatch collector init collector.toml             a settings file, by questions
 
 wardwatch collector sources                         what can be read, and how it arrives
 
@@ -39,6 +44,56 @@ collector = typer.Typer(rich_markup_mode="rich", no_args_is_help=True, help=_HEL
 _Config = Annotated[Path | None, typer.Option(help="TOML file with settings.", show_default=False)]
 _Instance = Annotated[int, typer.Option(help="Number of the collector's instance.", min=0)]
 _Json = Annotated[bool, typer.Option("--json", help="Print for machines.")]
+
+
+@collector.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="Settings file to write; it must be new.")],
+    tenant: Annotated[
+        str, typer.Option(help="Slug of the hospital, agreed with the provider.", show_default=False)
+    ] = "",
+    source: Annotated[
+        list[str] | None, typer.Option(help="PARSER=TRANSPORT://PLACE; may be given again.", show_default=False)
+    ] = None,
+    bus: Annotated[str, typer.Option(help="kafka://host:port of the provider; else the embedded bus.")] = "",
+    zone: Annotated[str, typer.Option(help="Time zone of the hospital.")] = "Asia/Shanghai",
+    data_dir: Annotated[Path, typer.Option(help="Folder for spool, vault and positions.")] = Path("data"),
+    certificate: Annotated[Path | None, typer.Option(help="PEM chain of TLS sources.", show_default=False)] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM private key of TLS sources.", show_default=False)] = None,
+) -> None:
+    """Write a site's settings, each with its meaning; what is not given by --tenant and --source is asked for.
+
+    An HTTP source gets a random token, so the file is readable for its owner only.
+
+    \b
+    Examples:
+      wardwatch collector init collector.toml
+      wardwatch collector init collector.toml --tenant renai --bus kafka://kafka.provider.example:9092 \\
+        --source hl7v2=mllp://0.0.0.0:2575 --source windows=http://0.0.0.0:8088/windows \\
+        --source 'mysql_audit=file:///var/log/mysql/server_audit*.log'
+      wardwatch collector init pacs.toml --tenant renai --source dicom_audit=tls://0.0.0.0:6514 \\
+        --certificate /etc/wardwatch/collector.pem --key /etc/wardwatch/collector.key
+    """
+    if not tenant:
+        tenant = typer.prompt("Slug of the hospital (a-z, 0-9, _)")
+        zone = typer.prompt("Time zone", default=zone)
+        bus = typer.prompt("Bus of the provider, such as kafka://host:9092; empty: embedded", default=bus)
+    found = [source_from(text, certificate, key) for text in source or []] or _ask_sources(certificate, key)
+    write(file, Site(check_tenant(tenant), options.time_zone(zone).key, bus, data_dir, found))
+    typer.echo(f"{file} is written; next: wardwatch collector check --config {file}")
+
+
+def _ask_sources(certificate: Path | None, key: Path | None) -> list[SourceSettings]:
+    """Ask for one source or more until an empty answer; one that is wrong is asked for again."""
+    found: list[SourceSettings] = []
+    while (
+        text := typer.prompt("Source, as PARSER=TRANSPORT://PLACE; empty when all are named", default="")
+    ) or not found:
+        try:
+            found.append(source_from(text, certificate, key))
+        except SettingsError as error:
+            typer.echo(safe_text(str(error)), err=True)
+    return found
 
 
 @collector.command()

@@ -18,6 +18,8 @@ import pytest
 from ingest.listeners.http import items
 from ingest.parsers import PARSERS, parser
 from tests.ingest.running import HL7, linux
+from wardwatch.demo.stand import write_certificate
+from wardwatch.settings import load
 from wardwatch.testing.ports import free_block, free_port, wait_until
 
 
@@ -90,6 +92,65 @@ def site(tmp_path: Path) -> Site:
     return made
 
 
+def asked(*answers: str, file: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "wardwatch", "collector", "init", str(file)]
+    return subprocess.run(
+        command, input="".join(f"{each}\n" for each in answers), capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_init_writes_a_file_that_check_accepts_and_keeps_to_its_owner(tmp_path: Path) -> None:
+    chain, key = write_certificate(tmp_path / "tls")
+    log = tmp_path / "server_audit.log"
+    log.touch()
+    port, file = free_block(3), tmp_path / "collector.toml"
+    wanted = (
+        f"hl7v2=mllp://127.0.0.1:{port}",
+        f"dicom_audit=tls://127.0.0.1:{port + 1}",
+        f"windows=http://127.0.0.1:{port + 2}/winlog",
+        f"mysql_audit=file://{log}",
+    )
+    sources = [argument for each in wanted for argument in ("--source", each)]
+    more = ["--certificate", str(chain), "--key", str(key), "--data-dir", str(tmp_path / "data")]
+    done = collector("init", str(file), "--tenant", "renai", "--zone", "Asia/Urumqi", *sources, *more)
+    assert done.returncode == 0, done.stderr
+    assert file.stat().st_mode & 0o777 == 0o600
+    checked = collector("check", "--config", str(file), "--json", WARDWATCH_HEALTH_PORT=str(free_port()))
+    assert checked.returncode == 0, checked.stdout
+    read = load(file).collector
+    assert [source.transport for source in read.sources] == ["mllp", "tls", "http", "file"]
+    assert (read.tenant, read.zone, read.sources[2].path) == ("renai", "Asia/Urumqi", "/winlog")
+    assert len(read.sources[2].token.get_secret_value()) >= 32
+    assert "# Time zone of the hospital.\nzone" in file.read_text("utf-8")
+    again = collector("init", str(file), "--tenant", "renai", *sources[:2])
+    assert again.returncode == 2
+    assert "File exists" in again.stderr
+
+
+def test_init_asks_for_what_is_missing_and_asks_again_after_a_wrong_answer(tmp_path: Path) -> None:
+    file = tmp_path / "collector.toml"
+    done = asked("renai", "", "kafka://k:9092", "", "hl7v2=udp://0.0.0.0:1", "hl7v2=mllp://0.0.0.0:2575", "", file=file)
+    assert done.returncode == 0, done.stderr
+    assert "hl7v2 does not come by 'udp'" in done.stderr
+    settings = load(file)
+    assert (settings.bus, settings.collector.tenant, settings.collector.zone) == (
+        "kafka://k:9092",
+        "renai",
+        "Asia/Shanghai",
+    )
+    assert [source.listen for source in settings.collector.sources] == ["0.0.0.0:2575"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["hl7v2", "vax=tcp://0.0.0.0:1", "linux=mllp://0.0.0.0:1", "linux=tcp://here", "dicom_audit=tls://0.0.0.0:1"],
+)
+def test_init_refuses_a_source_that_could_not_work_and_writes_nothing(tmp_path: Path, source: str) -> None:
+    done = collector("init", str(tmp_path / "new.toml"), "--tenant", "renai", "--source", source)
+    assert done.returncode == 2
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_catalogue_names_every_source_with_the_transports_that_carry_it() -> None:
     found = {each["name"]: each for each in json.loads(collector("sources", "--json").stdout)}
     assert list(found) == [name for name in PARSERS if name != "reveal"]
@@ -156,7 +217,7 @@ def test_status_without_a_collector_says_where_none_answers_and_fails(site: Site
     assert f"no collector answers at http://127.0.0.1:{site.health_port}/health" in done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["sources"], ["check"], ["status"]])
+@pytest.mark.parametrize("command", [[], ["init"], ["sources"], ["check"], ["status"]])
 def test_help_of_the_collector_teaches_by_example(command: list[str]) -> None:
     shown = collector(*command, "--help").stdout
     assert "Example" in shown

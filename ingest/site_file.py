@@ -1,0 +1,103 @@
+"""The settings file of a new site: sources as they are named on a command line become commented TOML."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, SecretStr
+
+from ingest.catalogue import transports
+from ingest.listeners import split_address
+from ingest.parsers import MAPPED, PARSERS, parser
+from wardwatch.errors import SettingsError
+from wardwatch.settings import CollectorSettings, Settings, SourceSettings
+
+_FORM = "PARSER=TRANSPORT://PLACE, such as hl7v2=mllp://0.0.0.0:2575 or mysql_audit=file:///var/log/mysql/*.log"
+_TOKEN_BYTES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a settings file says; ``bus`` may be "" for the embedded one."""
+
+    tenant: str
+    zone: str
+    bus: str
+    data_dir: Path
+    sources: Sequence[SourceSettings]
+
+
+def source_from(text: str, certificate: Path | None = None, key: Path | None = None) -> SourceSettings:
+    """Return the source of ``PARSER=TRANSPORT://PLACE``; an HTTP source gets a random token. Raises SettingsError."""
+    name, _, how = text.partition("=")
+    transport, separator, place = how.partition("://")
+    if not separator or not place:
+        raise SettingsError(f"{text!r} is no source", step="init", remedy=_FORM)
+    _check_transport(name, transport)
+    if transport == "file":
+        return SourceSettings(parser=name, transport="file", path=place)
+    listen, _, path = place.partition("/")
+    split_address(listen, name)
+    values = {"parser": name, "transport": transport, "listen": listen}
+    if transport == "tls":
+        if not certificate or not key:
+            raise SettingsError("TLS needs a certificate", step="init", record=name, remedy="--certificate and --key")
+        return SourceSettings.model_validate(values | {"certificate": certificate, "key": key})
+    if transport == "http":
+        token = SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))
+        return SourceSettings.model_validate(values | {"path": f"/{path or name}", "token": token})
+    return SourceSettings.model_validate(values)
+
+
+def _check_transport(name: str, transport: str) -> None:
+    if name.startswith(MAPPED):
+        parser(name)
+        possible: tuple[str, ...] = ("udp", "tcp", "tls", "http", "file")
+    elif name in PARSERS:
+        possible = transports(parser(name))
+    else:
+        raise SettingsError(f"{name!r} is no source", step="init", remedy="wardwatch collector sources lists them")
+    if transport not in possible:
+        raise SettingsError(f"{name} does not come by {transport!r}", step="init", remedy=f"by {', '.join(possible)}")
+
+
+def write(path: Path, site: Site) -> None:
+    """Write the file, for its owner only since it may hold tokens; raises SettingsError where one exists."""
+    try:
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            file.write(text_of(site, path))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}", step="init", remedy="name a file that is new") from None
+
+
+def text_of(site: Site, path: Path) -> str:
+    """Return the file's text; each setting stands below what it means."""
+    bus = [("bus", site.bus)] if site.bus else []
+    parts = [
+        f"# The collector of {site.tenant}. docs/operator/settings.md has every setting.\n",
+        f"# What works and what does not: wardwatch collector check --config {path}\n\n",
+        *_lines(Settings, [*bus, ("data_dir", str(site.data_dir))]),
+        "\n[collector]\n",
+        *_lines(CollectorSettings, [("tenant", site.tenant), ("zone", site.zone)]),
+    ]
+    for source in site.sources:
+        found = parser(source.parser)
+        parts += [f"\n# {found.title}: {found.reads}\n[[collector.sources]]\n", *_lines(SourceSettings, _set(source))]
+    return "".join(parts)
+
+
+def _set(source: SourceSettings) -> list[tuple[str, str]]:
+    values = source.model_dump(exclude_defaults=True)
+    return [(name, value.get_secret_value() if name == "token" else str(value)) for name, value in values.items()]
+
+
+def _lines(section: type[BaseModel], values: Sequence[tuple[str, str]]) -> Iterator[str]:
+    for name, value in values:
+        meaning = section.model_fields[name].description
+        yield f"# {meaning}\n" if meaning else ""
+        yield f"{name} = {json.dumps(value, ensure_ascii=False)}\n"  # a JSON string is a TOML string
