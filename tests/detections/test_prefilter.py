@@ -127,7 +127,7 @@ def test_where_most_records_ask_many_rules_any_rule_is_asked_by_what_all_fields_
 
 def test_a_choice_that_is_taken_up_forgets_the_answers_of_every_generation() -> None:
     memory, answers = Memory(1 << 20), iter(["old", "new"])
-    memo = Memo(lambda _: next(answers), memory)
+    memo: Memo[str, str] = Memo(lambda _: next(answers), memory)
     assert memo["pieces"] == "old"
     memory.take(1 << 20)  # a new generation begins
     memo.clear()
