@@ -7,7 +7,8 @@ import glob
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,6 +56,7 @@ def check(settings: Settings, instance: int = 0) -> Iterator[Finding]:
     yield _bus(settings)
     yield from _folder(settings)
     yield clock()
+    yield from _shared(collector.sources)
     for source in collector.sources:
         yield from _source(source, collector, health)
 
@@ -134,7 +136,23 @@ def _source(source: SourceSettings, collector: CollectorSettings, health: Health
         yield arrived(part, health.sources().get(name))
 
 
+def _shared(sources: Sequence[SourceSettings]) -> Iterator[Finding]:
+    """Find what only the whole list shows: two listeners of one port, two HTTP sources of one path."""
+    places = Counter(_place(source) for source in sources if source.transport != "file")
+    for (_, listen, path), count in places.items():
+        if count > 1 and not listen.endswith(":0"):
+            yield Finding("settings", "FAILS", f"{count} sources listen on {listen}{path}", "give each its own")
+
+
+def _place(source: SourceSettings) -> tuple[str, str, str]:
+    """Return what a network source has for itself: UDP and TCP ports are apart, HTTP sources share by path."""
+    protocol = "udp" if source.transport == "udp" else "tcp"
+    return protocol, source.listen, source.path if source.transport == "http" else ""
+
+
 def _file(part: str, source: SourceSettings) -> Finding:
+    if not source.path:
+        return Finding(part, "FAILS", "a file source has no path", "set path, a glob such as /var/log/mysql/*.log")
     found = glob.glob(source.path, recursive=True)  # noqa: PTH207 absolute globs
     locked = [name for name in found if not os.access(name, os.R_OK)]
     if locked:

@@ -48,6 +48,24 @@ def test_an_address_that_is_none_and_a_parser_that_is_none_fail(tmp_path: Path) 
     assert "linuks" in unknown.message
 
 
+def test_two_sources_of_one_port_fail_but_http_sources_share_one_by_path_and_udp_and_tcp_are_apart(
+    tmp_path: Path,
+) -> None:
+    listen = f"127.0.0.1:{free_port()}"
+    web = [tcp(listen, transport="http", path=path, token="secret") for path in ("/a", "/b")]
+    assert not found(settings_of(tmp_path, *web, tcp(listen, transport="udp")), "settings")
+    (twice,) = found(settings_of(tmp_path, *web, web[0]), "settings")
+    assert f"2 sources listen on {listen}/a" in twice.message
+    (twice,) = found(settings_of(tmp_path, tcp(listen), tcp(listen, transport="mllp")), "settings")
+    assert (twice.state, twice.message) == ("FAILS", f"2 sources listen on {listen}")
+
+
+def test_an_http_source_without_a_token_and_a_file_source_without_a_path_fail(tmp_path: Path) -> None:
+    sources = [tcp("127.0.0.1:0", transport="http", path="/a"), SourceSettings(parser="linux", transport="file")]
+    failing = [one.message for one in found(settings_of(tmp_path, *sources), "linux") if one.state == "FAILS"]
+    assert failing == ["an HTTP source needs path and token", "a file source has no path"]
+
+
 def test_settings_without_a_source_fail(tmp_path: Path) -> None:
     (finding,) = found(settings_of(tmp_path), "settings")
     assert finding.state == "FAILS"
