@@ -241,8 +241,8 @@ def test_metrics_count_acceptance_at_the_intake_and_the_rest_when_the_bus_has_it
     log.write_bytes(linux(1) + b"\nnonsense\n[\n" + linux(2) + b"\n")
     source = SourceSettings(parser="linux", transport="file", path=str(log))
     with running(tmp_path, source, forward=False) as site:
-        wait_until(lambda: site.intake.spool.waiting == 4, what="all in the spool")
-        assert counted() == [4, 0, 0, 0]
+        wait_until(lambda: counted() == [4, 0, 0, 0], what="all counted at the intake")
+        assert site.intake.spool.waiting == 4
         forwarder = Forwarder("renai", site.intake.spool, open_bus(site.settings.bus_url), site.runtime)
         forwarder.start()
         wait_until(lambda: counted() == [4, 2, 1, 1], what="all on the bus")
