@@ -97,6 +97,13 @@ def test_a_batch_that_was_damaged_on_its_way_is_refused(at: int) -> None:
         read(batch)
 
 
+def test_a_record_that_is_longer_than_what_it_says_is_refused() -> None:
+    batch = built([(0, None, b"a", [("name", b"text")])])
+    batch[batch.index(b"name") - 2] = 0  # headers
+    with pytest.raises(CorruptRecordError):
+        read(marked(batch, 0))
+
+
 @given(
     st.lists(ROWS, min_size=1, max_size=3), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4)
 )
