@@ -46,6 +46,7 @@ _DATASETS = {
     "tomcat.access": LogSource("apache", "webserver", "tomcat"),
     "topsec.firewall": LogSource("topsec", "firewall", "tos"),
     "vmware.vcenter": LogSource("vmware", "", "vcenter"),
+    "wardwatch.reveal": LogSource("wardwatch", "", "reveal"),
     "zeek.other": LogSource("zeek"),
     "zeek.dns": LogSource("zeek", "dns", "dns"),
     "zeek.http": LogSource("zeek", "webserver", "http"),

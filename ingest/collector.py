@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -29,7 +30,7 @@ from ingest.vault import open_tokens
 from wardwatch.bus import Bus, open_bus
 from wardwatch.errors import SettingsError
 from wardwatch.event import rfc3339
-from wardwatch.settings import Settings
+from wardwatch.settings import Settings, SourceSettings
 from wardwatch.stage import Runtime
 
 REPORT_S = 0.2
@@ -105,12 +106,13 @@ def run(settings: Settings, runtime: Runtime, parser: Callable[[str], Parser] = 
     if not settings.collector.tenant or not sources:
         remedy = "set collector.tenant and at least one [[collector.sources]]; see docs/operator/settings.md"
         raise SettingsError("a collector needs a tenant and sources", step="collector", remedy=remedy)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold raw records
     with ExitStack() as stack:
         folder = stack.enter_context(own_folder(settings))
         intake = stack.enter_context(open_intake(settings, folder))
         bus = open_bus(settings.bus_url)
         stack.callback(bus.close)
-        listeners = open_listeners(sources, intake, folder)
+        listeners = open_listeners([*sources, reveals(settings, folder)], intake, folder)
         collect(Collector(settings.collector.tenant, intake, sources, listeners, runtime), bus, settings)
 
 
@@ -147,6 +149,17 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
             case "http":
                 http.setdefault(source.settings.listen, []).append(source)
     return [*listeners, *(HttpListener(group, intake) for group in http.values())]
+
+
+def reveals(settings: Settings, folder: Path) -> Source:
+    """Return the source that every site has: the record of reveals. Its silence is nothing to report."""
+    own = SourceSettings(parser="reveal", transport="file", path=str(reveals_path(folder).absolute()))
+    return source_of(own, settings.collector)
+
+
+def reveals_path(folder: Path) -> Path:
+    """Return the file of the records of reveals in a site's folder."""
+    return folder / "reveals.ndjson"
 
 
 def site_folder(settings: Settings) -> Path:

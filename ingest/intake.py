@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from ingest import parsers
+from ingest.classification import Table, table
 from ingest.parsers import Parser, Record, Site
 from ingest.quarantine import Quarantine
 from ingest.scrub import Tokens, scrub
@@ -29,11 +30,12 @@ _EMPTY = (b"", b"[", b",", b"]")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One configured source: how it arrives (``settings``), who reads it, and what its site is like."""
+    """One configured source: how it arrives (``settings``), who reads it, its site, and its levels of data."""
 
     settings: SourceSettings
     parser: Parser
     site: Site
+    levels: Table = field(default_factory=table)
 
     @property
     def name(self) -> str:
@@ -47,7 +49,9 @@ def source_of(
     """Return a source as configured; raises SettingsError for an unknown parser or zone."""
     try:
         zone = ZoneInfo(settings.zone or collector.zone)
-        return Source(settings, parser(settings.parser), Site(zone, settings.charset or "utf-8"))
+        return Source(
+            settings, parser(settings.parser), Site(zone, settings.charset or "utf-8"), table(collector.classification)
+        )
     except (KeyError, ValueError) as error:
         remedy = f"parser is one of {', '.join(parsers.PARSERS)}; zone is an IANA name"
         raise SettingsError(f"unknown: {error}", step="collector", record=settings.parser, remedy=remedy) from None
@@ -128,7 +132,7 @@ def events_of(record: Record, source: Source, tenant: str, tokens: Tokens) -> li
     identity = (record.position or record.peer, record.data)
     events = []
     for index, item in enumerate(found):
-        doc = scrub(item.doc, source.parser.policy, tokens)
+        doc = scrub(item.doc, source.parser.policy, tokens, source.levels)
         parts = (*identity, str(index)) if len(found) > 1 else identity
         doc["event.id"] = event_id(tenant, source.name, *parts)
         doc |= _provenance(record, tenant)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
+from ingest.identifiers import scrub_text
+
 MASK = "*"
 _WORDS = frozenset((files(__package__) / "attack_words.txt").read_text("utf-8").split())
 _ESCAPE = re.compile(r"%(?:25)*([0-9A-Fa-f]{2})|\\x([0-9A-Fa-f]{2})|\\u([0-9A-Fa-f]{4})")
@@ -16,6 +18,9 @@ _WORD = re.compile(r"\w+")
 _MASKS = re.compile(r"\*+")
 _FOREIGN = re.compile(r"[^\x20-\x7e]+")
 _LONG_DIGITS = re.compile(r"\d{5,}")
+_KEPT = re.compile(r"(?:[A-Za-z ()<>\[\]{}.,:;!?@#&=+_-]|(?<![esES])/|\d{1,4}(?!\d))*+", re.A)
+"""A text with nothing that ``masked`` looks for; homes end in e or s."""
+
 _HOME = re.compile(r"((?:Users|home|Documents and Settings)[\\/]{1,2})[^\\/]{1,256}", re.I)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _ROUTE = re.compile(r"[A-Za-z_$][A-Za-z_$-]{0,31}\d{0,3}|v?\d{1,2}|\.{1,2}|", re.A)
@@ -31,6 +36,8 @@ _ORIGIN = re.compile(r"((?:[a-z][a-z0-9+.-]{1,15}:)?//)([^/?#\s]{0,255})", re.I)
 
 def masked(text: str) -> str:
     """Return text in printable ASCII, with ``*`` for anything else and for homes, ``N`` for five digits and more."""
+    if _KEPT.fullmatch(text):
+        return text
     homeless = _HOME.sub(rf"\1{MASK}", text)
     return _MASKS.sub(MASK, _LONG_DIGITS.sub("N", _FOREIGN.sub(MASK, _ESCAPE.sub(_escaped, homeless))))
 
@@ -43,7 +50,7 @@ def command(text: str) -> str:
 def url(text: str) -> str:
     """Return an address: its origin without an account, its route and the shape of its query; no fragment."""
     found = _ORIGIN.match(text)
-    origin = f"{found[1]}{masked(found[2].rpartition('@')[2])}" if found else ""
+    origin = f"{found[1]}{masked(scrub_text(found[2].rpartition('@')[2]))}" if found else ""
     path, mark, values = text[found.end() if found else 0 :].partition("#")[0].partition("?")
     return f"{origin}{route(path)}{mark}{query(values)}"
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Protocol
+from functools import lru_cache
+from typing import Protocol, TypeGuard
 
-from ingest import masking
+from ingest import classification, masking
+from ingest.identifiers import is_resident, is_suspect, scrub_text
 from wardwatch.errors import ScrubError
 from wardwatch.event import Document
 
-POLICY_VERSION = "p1"
-LEVEL_ANONYMOUS = 2  # GB/T 39725-2020: no individual identifiable
-LEVEL_PSEUDONYMOUS = 3  # GB/T 39725-2020: de-identified, but may be re-identified
+POLICY_VERSION = "p2"
+VIP = "hospital.patient.vip"
 
 
 class Action(Enum):
@@ -36,24 +37,37 @@ class Action(Enum):
 
 
 class Tokens(Protocol):
-    """A source of stable tokens; ``kind`` is the value of a token Action and becomes the token's prefix."""
+    """A source of stable tokens; ``kind`` is the value of a token Action and becomes the token's prefix.
+
+    ``assurance`` is ``random`` for tokens that tell nothing of their value, ``derived`` for those computed from it.
+    """
+
+    assurance: str
 
     def token(self, kind: str, value: str) -> str:
         """Return the token of a value, the same for the same kind and value: ``pt_`` and 24 hexadecimal digits."""
+
+    def guard(self, kind: str, value: str) -> None:
+        """Note that a value is of a person whose token only two people together may reveal."""
 
     def commit(self) -> None:
         """Make every token handed out durable; called before an event that carries one is spooled."""
 
 
-_PATIENT_BOUND = {Action.PATIENT.value, Action.ENCOUNTER.value, Action.STUDY.value}
+PATIENT_BOUND = frozenset((Action.PATIENT.value, Action.ENCOUNTER.value, Action.STUDY.value))
+"""Kinds of tokens that belong to a patient."""
+
 _TOKEN = re.compile(r"(pt|st|en|sd)_[0-9a-f]{24}")
 
 
-def scrub(doc: Document, policy: Mapping[str, Action], tokens: Tokens) -> Document:
+def scrub(
+    doc: Document, policy: Mapping[str, Action], tokens: Tokens, levels: classification.Table | None = None
+) -> Document:
     """Return the document without what identifies a person, with ``privacy.*`` saying what was done.
 
     Every value of a policy's field, alone or in a list, is text or a whole number; an empty one and None carry nothing
-    and leave with their field. A value that is a token already stays. Raises ScrubError for any other type.
+    and leave with their field. A value that is a token already stays. Raises ScrubError for any other type, and where
+    ``levels`` (ours by default) lets nothing leave.
     """
     clean = dict(doc)
     kinds: set[str] = set()
@@ -61,11 +75,69 @@ def scrub(doc: Document, policy: Mapping[str, Action], tokens: Tokens) -> Docume
         value = _scrubbed(name, clean.pop(name), policy[name], tokens, kinds)
         if value is not None and value != []:
             clean[name] = value
+    _sweep(clean, policy)
     clean["privacy.policy_version"] = POLICY_VERSION
-    clean["privacy.level"] = LEVEL_PSEUDONYMOUS if kinds & _PATIENT_BOUND else LEVEL_ANONYMOUS
+    (levels or classification.table()).classify(clean, identified=not kinds.isdisjoint(PATIENT_BOUND))
     if kinds:
         clean["privacy.tokens"] = sorted(kinds)
+        clean["privacy.assurance"] = tokens.assurance
+    if doc.get(VIP) is True:
+        _guard(doc, policy, tokens)
     return clean
+
+
+def _guard(doc: Document, policy: Mapping[str, Action], tokens: Tokens) -> None:
+    for name, action in policy.items():
+        if action is Action.PATIENT and doc.get(name):
+            tokens.guard(action.value, str(doc[name]))
+
+
+def _sweep(clean: Document, policy: Mapping[str, Action]) -> None:
+    """Replace the identifiers in fields that the policy leaves as they are; most events have none, told by one look."""
+    rest = {name: clean[name] for name in _may_hold_text(frozenset(clean)) - policy.keys()}
+    texts = [value for value in rest.values() if isinstance(value, str) and value.isascii()]
+    if len(texts) < len(rest):
+        clean.update((name, scrub_text(value)) for name, value in rest.items() if _is_foreign(value))
+        texts += [text for value in rest.values() if isinstance(value, list) for text in value if isinstance(text, str)]
+        for name, value in rest.items():
+            if isinstance(value, int) and value > _LEAST_IDENTIFIER and _is_identifier(name, str(value)):
+                del clean[name]
+    if is_suspect("\n".join(texts)):
+        clean.update((name, _swept(value)) for name, value in rest.items() if name in clean and not _is_foreign(value))
+
+
+def _is_foreign(value: object) -> TypeGuard[str]:
+    """Tell whether a value is text beyond ASCII: few are, and most of them are suspect, so each is looked at alone."""
+    return isinstance(value, str) and not value.isascii()
+
+
+def _is_identifier(name: str, digits: str) -> bool:
+    """Tell whether a number is an identity number, or a telephone where no such quantity is counted."""
+    return scrub_text(digits) != digits if not name.endswith(_QUANTITIES) else is_resident(digits)
+
+
+_LEAST_IDENTIFIER = 10**10  # a telephone number of China has 11 digits
+_QUANTITIES = (".bytes", ".packets", ".duration", ".sequence")  # 13 GB is no telephone
+
+
+@lru_cache(maxsize=512)
+def _may_hold_text(names: frozenset[str]) -> frozenset[str]:
+    """Return the fields of an event that parsers don't fill with words of their own, addresses or hashes."""
+    typed = (".ip", ".mac", ".sha256", ".sha1", ".md5")
+    return frozenset(name for name in names if name not in _OWN_WORDS and not name.endswith(typed))
+
+
+_OWN_WORDS = (
+    "@timestamp",
+    "ecs.version",
+    *(f"event.{name}" for name in ("kind", "category", "type", "outcome", "dataset")),
+)
+
+
+def _swept(value: object) -> object:
+    if isinstance(value, list):
+        return [_swept(item) for item in value]
+    return scrub_text(value) if isinstance(value, str) else value
 
 
 def _scrubbed(name: str, value: object, action: Action, tokens: Tokens, kinds: set[str]) -> object:
@@ -92,20 +164,6 @@ def _replaced(name: str, value: object, action: Action, tokens: Tokens, kinds: s
     return text if known and known[1] == action.value else tokens.token(action.value, text)
 
 
-def scrub_text(text: str) -> str:
-    """Return free text with the identifiers in it replaced by their kind: ``[id]``, ``[phone]``, ``[name]``…
-
-    Finds identity numbers (GB 11643-1999, 18 digits with the ISO 7064 MOD 11-2 check, and the older 15), telephone
-    numbers of China, e-mail addresses, and by the words before them record and insurance numbers, names, addresses.
-    """
-    text = text.translate(_FULL_WIDTH)
-    if "@" in text:  # half of the time of all patterns, for what few texts have
-        text = _EMAIL.sub("[email]", text)
-    for pattern, replacement in _IDENTIFIERS:
-        text = pattern.sub(replacement, text)
-    return text
-
-
 _REDUCTIONS: Mapping[Action, Callable[[str], str]] = {
     Action.TEXT: scrub_text,
     Action.URL: masking.url,
@@ -113,50 +171,3 @@ _REDUCTIONS: Mapping[Action, Callable[[str], str]] = {
     Action.MASK: lambda text: masking.masked(scrub_text(text)),
     Action.COMMAND: lambda text: masking.command(scrub_text(text)),
 }
-
-
-def is_identity_number(digits: str) -> bool:
-    """Say whether 18 characters pass the check of a resident identity number (GB 11643-1999, ISO 7064 MOD 11-2)."""
-    weighed = sum(int(digit) * pow(2, 17 - place, 11) for place, digit in enumerate(digits[:17]))
-    return "10X98765432"[weighed % 11] == digits[17].upper()
-
-
-def _identity(found: re.Match[str]) -> str:
-    return "[id]" if is_identity_number(found[0]) else found[0]
-
-
-_FULL_WIDTH = str.maketrans("０１２３４５６７８９", "0123456789")
-_NUMBER_WORDS = (
-    "病历号码?|病案号码?|住院号码?|门诊号码?|就诊卡号?码?|就诊号|登记号|身份证号?码?|医保卡?号?码?|医疗保险号码?|社保卡?号?码?|"
-    r"\bMRN|\bmedical[ _-]?record(?:[ _-]?(?:no|number))?|\bpatient[ _-]?(?:id|no|number)|"
-    r"\binsurance[ _-]?(?:id|no|number)|\bID[ _-]?card"
-)
-_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
-_IDENTIFIERS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    (re.compile(r"(?<![0-9])[1-9][0-9]{16}[0-9Xx](?![0-9])"), _identity),
-    (re.compile(r"(?<![0-9])[1-9][0-9]{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}(?![0-9])"), "[id]"),
-    (re.compile(r"(?<![0-9])(?:\+?86[- ]?)?1[3-9][0-9][- ]?[0-9]{4}[- ]?[0-9]{4}(?![0-9])"), "[phone]"),
-    (re.compile(r"(?<![0-9])(?:0[0-9]{2,3}[- ]|\(0[0-9]{2,3}\) ?)[0-9]{7,8}(?:-[0-9]{1,6})?(?![0-9])"), "[phone]"),
-    (
-        re.compile(rf"({_NUMBER_WORDS})(\s{{0,4}}(?:[:：=#]|为|是)?\s{{0,4}})[A-Z0-9][A-Z0-9-]{{3,31}}", re.I),
-        r"\1\2[record]",
-    ),
-    (
-        re.compile(r"((?:家庭|联系|现|户籍)?[地住]址|\baddress)(\s{0,4}[:：=]\s{0,4})[^\s,，;；。|]{2,80}", re.I),
-        r"\1\2[address]",
-    ),
-    (
-        re.compile(
-            "((?:患者|病人|病员|产妇|患儿)?姓名|患者|病人|病员|产妇|患儿|(?i:patient[ _-]?name))"
-            r"(\s{0,4}[:：=为]?\s{0,4})(?!姓名|信息|列表|登记|数据)[\u3400-\u9fff·]{2,4}"
-        ),
-        r"\1\2[name]",
-    ),
-    (
-        re.compile(
-            r"(?i:(\bpatient[ _-]?name|\bpatient|\bsurname))(\s{0,4}[:=]\s{0,4})"
-            r"[^\W\d_][\w'’.-]{0,40}(?:, ?[A-Z][\w'’.-]{0,40})?(?:[ ^]{1,2}[A-Z][\w'’.-]{0,40}){0,3}"
-        ),
-        r"\1\2[name]",
-    ),
-)

@@ -54,6 +54,12 @@ class CollectorSettings(_Section):
         "vault", description="Random tokens in a vault, or keyed hashes (no state, lower assurance)."
     )
     token_key: Path | None = Field(None, description="File with the 32-byte key of vault or hashes; made if absent.")
+    token_epoch: Literal["never", "year", "month"] = Field(
+        "month", description="How long a patient's tokens stay the same; those of staff always do."
+    )
+    classification: Path | None = Field(
+        None, description="TOML file with the site's classes and levels by GB/T 39725, in place of ours."
+    )
     heartbeat_s: float = Field(15.0, gt=0, description="Seconds between heartbeats.")
 
     @field_validator("tenant")

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from dashboards.auth.passwords import hash_password
 from wardwatch.errors import NotFound, SettingsError
 from wardwatch.event import Document, rfc3339
+from wardwatch.passwords import hash_password
 from wardwatch.store import Documents, Find, Scope, Store
 from wardwatch.topics import check_tenant
 

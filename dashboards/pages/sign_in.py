@@ -12,7 +12,6 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards import audit
-from dashboards.auth.passwords import HASHER, verify
 from dashboards.auth.people import Person
 from dashboards.console import Console
 from dashboards.i18n import LANGUAGES
@@ -26,6 +25,7 @@ from dashboards.visitor import (
     address_of,
 )
 from wardwatch.errors import Forbidden, NotFound
+from wardwatch.passwords import HASHER, verify
 
 router = APIRouter()
 FORM_COOKIE = "wardwatch_form"

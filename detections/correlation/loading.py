@@ -5,6 +5,7 @@ Source: Sigma correlation rules specification 2.1 (types, group-by, aliases, tim
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,12 @@ from wardwatch.errors import RuleError
 MAX_TIMESPAN_S = 3 * 86_400
 """Twice this must lie within what the topic ``matches`` keeps, since state is rebuilt from it."""
 MAX_SOURCES = 50
+MAX_FIELDS = 16
+"""Fields of a group, and of a value."""
+MAX_LEVELS = 8
+"""Correlations above each other."""
+MAX_ABOVE = 200
+"""Correlations above one, each as often as there are ways up to it: a match carries all that it may feed."""
 _VALUES = ("value_count", "value_sum", "value_avg", "value_percentile", "value_median")
 
 Names = tuple[str, ...]
@@ -69,6 +76,8 @@ def draft(sigma: SigmaCorrelationRule, version: str, file: Path, tenant: str, pr
     references = _references(sigma)
     kind = cast("Kind", sigma.type.name.lower())
     condition = sigma.condition
+    if len(sigma.group_by or ()) > MAX_FIELDS:
+        raise RuleError(f"a group of more than {MAX_FIELDS} fields")
     found = Correlation(
         card=card(sigma, presentation, version, file),
         tenant=tenant,
@@ -110,6 +119,8 @@ def _bounds(condition: SigmaCorrelationCondition, kind: Kind, sources: int) -> d
     op = cast("Op", condition.op.name.lower())
     fields = condition.fieldref
     named = tuple(fields) if isinstance(fields, list) else (fields,) if fields else ()
+    if len(named) > MAX_FIELDS:
+        raise RuleError(f"a value of more than {MAX_FIELDS} fields")
     if kind in _VALUES and (not named or (kind != "value_count" and len(named) > 1)):
         raise RuleError(f"a correlation of type '{kind}' needs one 'field' in its condition")
     if kind == "value_percentile" and not 0 <= (-1 if condition.percentile is None else condition.percentile) <= 100:
@@ -156,7 +167,7 @@ class Connected:
                 self._rules[name] = rule
                 self._versions[name] = revised(self._versions.get(name, ""), rule.version)
         self._drafts: dict[str, Draft] = {}
-        self._refused: dict[str, str] = {}
+        self._refused: set[str] = set()
         self._levels: dict[str, int] = {}
         self._generated: set[str] = set()
         for each in drafts:
@@ -192,46 +203,57 @@ class Connected:
 
     def _connect(self) -> None:
         unique = {each.correlation.card.id: each for each in self._drafts.values()}
-        sound: list[Draft] = []
+        known: list[Draft] = []
         for each in unique.values():
             try:
                 self._level(each, ())
-                self._check(each)
+                known.append(each)
+            except RuleError as error:
+                self._refuse(each, error.reason)
+        known.sort(key=lambda each: self._levels[each.correlation.card.id])
+        above, sound = self._above(known), []
+        for each in known:  # from the bottom: what it refers to is refused by now, or stays
+            try:
+                self._check(each, above[each.correlation.card.id])
                 sound.append(each)
             except RuleError as error:
-                self.refused.append((each, error.reason))
-                self._refused[each.correlation.card.id] = error.reason
-        sound = [each for each in sound if not self._leans_on_refused(each)]
+                self._refuse(each, error.reason)
         self._build(sorted(sound, key=lambda each: -self._levels[each.correlation.card.id]))
 
-    def _leans_on_refused(self, each: Draft) -> bool:
-        if each.correlation.card.id in self._refused:
-            return True
-        for reference in each.references:
-            other = self._drafts.get(reference)
-            if other and self._leans_on_refused(other):
-                reason = f"the rule '{reference}' that it refers to is rejected"
-                self.refused.append((each, reason))
-                self._refused[each.correlation.card.id] = reason
-                return True
-        return False
+    def _refuse(self, each: Draft, reason: str) -> None:
+        self.refused.append((each, reason))
+        self._refused.add(each.correlation.card.id)
+
+    def _above(self, known: list[Draft]) -> Counter[str]:
+        above: Counter[str] = Counter()
+        for each in reversed(known):
+            for reference in each.references:
+                if other := self._drafts.get(reference):
+                    above[other.correlation.card.id] += 1 + above[each.correlation.card.id]
+        return above
 
     def _level(self, each: Draft, path: tuple[str, ...]) -> int:
         identity = each.correlation.card.id
         if identity in path:
             raise RuleError("the correlations refer to each other in a circle")
-        if identity not in self._levels:
+        if len(path) < MAX_LEVELS and identity not in self._levels:
             levels = [
                 self._level(self._drafts[ref], (*path, identity)) for ref in each.references if ref in self._drafts
             ]
             self._levels[identity] = 1 + max(levels, default=0)
+        if len(path) + self._levels.get(identity, 1) > MAX_LEVELS:
+            raise RuleError(f"more than {MAX_LEVELS} correlations refer to each other, one above the other")
         return self._levels[identity]
 
-    def _check(self, each: Draft) -> None:
+    def _check(self, each: Draft, above: int) -> None:
+        if above > MAX_ABOVE:
+            raise RuleError(f"more than {MAX_ABOVE} correlations lie above it")
         for reference in each.references:
             if reference not in self._rules and reference not in self._drafts:
                 raise RuleError(f"refers to the rule '{reference}', which is not loaded: load it with the correlation")
             if other := self._drafts.get(reference):
+                if other.correlation.card.id in self._refused:
+                    raise RuleError(f"the rule '{reference}' that it refers to is rejected")
                 for name in (*each.correlation.group_by, *each.correlation.fields):
                     if (aliased := _aliased(each, reference, name)) not in other.correlation.group_by:
                         raise RuleError(f"'{reference}' is not grouped by '{aliased}'")

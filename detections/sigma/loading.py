@@ -97,6 +97,9 @@ def _sigma(document: YamlDocument) -> SigmaRule | SigmaCorrelationRule | SigmaFi
         raise RuleError(f"a rule is a mapping, not a {type(document.value).__name__}")
     for name in ("detection", "filter"):
         limits.check(document.value.get(name))
+    correlation = document.value.get("correlation")
+    if isinstance(correlation, dict) and isinstance(correlation.get("condition"), str):
+        limits.check_condition(correlation["condition"])
     if "action" in document.value:
         raise RuleError(f"unknown action '{document.value['action']}': global, reset and repeat are known")
     parsed = SigmaCollection.from_dicts([document.value], collect_filters=True, resolve_references=False)

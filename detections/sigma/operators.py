@@ -20,6 +20,10 @@ from wardwatch.errors import RuleError
 Accept = Callable[[Cell, View], bool]
 Number = int | Decimal
 
+MAX_TEXT_BYTES = 3900
+"""Hyperscan refuses patterns above 16,000 bytes; each byte of a text is at most four of its pattern."""
+
+_SEARCHED = ("startswith", "endswith", "contains", "like")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?")
 _TOKEN = re.compile(r"\\(?s:.)|[*?]|[^\\*?]+")
 _TEXT: dict[str, Callable[[str, str], bool]] = {
@@ -48,6 +52,8 @@ _PART: dict[str, Callable[[datetime], int]] = {
 
 def check(test: Test) -> None:
     """Raise RuleError where the test's value is not one that its operator reads."""
+    if test.op in _SEARCHED and len(test.value.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
+        raise RuleError(f"a text of more than {MAX_TEXT_BYTES} bytes to search for", step="rules")
     if test.op not in ("exists", "null"):
         acceptor(test)
 
@@ -71,22 +77,27 @@ def number(raw: object) -> Number | None:
     return None
 
 
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
 @lru_cache(maxsize=8192)
-def address(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the address in a text, an IPv4-mapped IPv6 one as IPv4; None for anything else."""
+def addresses(text: str) -> tuple[Address, ...]:
+    """Return the address in a text, an IPv4-mapped IPv6 one also as IPv4; nothing for anything else."""
     try:
         found = ip_address(text)
     except ValueError:
-        return None
-    return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
+        return ()
+    mapped = isinstance(found, IPv6Address) and found.ipv4_mapped
+    return (found, mapped) if mapped else (found,)
 
 
-def network(text: str) -> IPv4Network | IPv6Network:
-    """Return the network in a text, an IPv4-mapped IPv6 one as IPv4."""
+def networks(text: str) -> tuple[Network, ...]:
+    """Return the network in a text, one of IPv4-mapped IPv6 addresses also as IPv4."""
     found = ip_network(text)
     if isinstance(found, IPv6Network) and found.prefixlen >= 96 and found.network_address.ipv4_mapped:
-        return IPv4Network((found.network_address.ipv4_mapped, found.prefixlen - 96))
-    return found
+        return found, IPv4Network((found.network_address.ipv4_mapped, found.prefixlen - 96))
+    return (found,)
 
 
 def search(pattern: str) -> Callable[[str], object]:
@@ -165,11 +176,11 @@ def _moment(text: str, zone: tzinfo) -> datetime | None:
 
 
 def _network(test: Test) -> Accept:
-    net = network(test.value)
+    nets = networks(test.value)
 
     def accept(cell: Cell, _: View) -> bool:
-        found = address(cell.raw) if isinstance(cell.raw, str) else None
-        return found is not None and found.version == net.version and found in net
+        found = addresses(cell.raw) if isinstance(cell.raw, str) else ()
+        return any(each in net for each in found for net in nets)  # of another version is never in
 
     return accept
 

@@ -25,7 +25,7 @@ Pattern = tuple[str, int]
 
 def literal(texts: Sequence[str], *, open_start: bool, open_end: bool) -> bytes:
     """Return the pattern of texts that follow each other, each anywhere after the one before."""
-    found = b".*".join(re.escape(_bytes(text)) for text in texts)
+    found = b".*".join(re.escape(_bytes(text)).replace(b"\0", rb"\x00") for text in texts)  # it ends a C string
     return b"%b%b%b" % (b"" if open_start else START, found, b"" if open_end else END)
 
 

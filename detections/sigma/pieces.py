@@ -10,15 +10,15 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from detections.sigma.expression import Test
+from detections.sigma.expression import Test, parents
 from detections.sigma.operators import tokens
 from detections.sigma.view import fold
 from enrich.context import is_added
 
 _LEAST = 3  # bytes worth looking for
 _NUMBER = frozenset("0123456789+-.eE")
-_TEXT = frozenset(("equals", "startswith", "endswith", "contains"))
-_SPLIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_QUOTED = {"equals": (True, True), "startswith": (True, False), "endswith": (False, True)}
+_TEXT = frozenset((*_QUOTED, "contains"))
 _INTEGER = re.compile(r"[1-9][0-9]{0,14}")
 
 
@@ -46,7 +46,13 @@ def pieces(test: Test) -> tuple[Pieces, ...]:
         return ()
     if test.op == "number":
         return (_number(test.field, test.value),) if test.field and _INTEGER.fullmatch(test.value) else ()
-    return tuple((_text(text),) for written in _texts(test) for text in _written_as_they_are(written))
+    opens, closes = _QUOTED.get(test.op, (False, False)) if _is_of_text(test.value) else (False, False)
+    return tuple((each,) for text in _texts(test) for each in _written(text, opens=opens, closes=closes))
+
+
+def _is_of_text(value: str) -> bool:
+    """Tell whether a value that starts or ends with this one is a text, not true or false."""
+    return not any(value.lower() in written for written in ("true", "false"))
 
 
 def _texts(test: Test) -> Iterator[str]:
@@ -58,25 +64,26 @@ def _texts(test: Test) -> Iterator[str]:
         yield from required(test.value)
 
 
-def _written_as_they_are(text: str) -> Iterator[str]:
+def _written(text: str, *, opens: bool, closes: bool) -> Iterator[bytes]:
     """Yield the parts that JSON can write in one way only, escapes and the case of ASCII letters aside."""
-    for part in _SPLIT.split(text):
-        for plain in "".join(letter if _has_one_form(letter) else "\0" for letter in part).split("\0"):
-            if len(plain.encode()) >= _LEAST and not _NUMBER.issuperset(plain):
-                yield plain
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(letter if _has_one_form(letter) else "\0" for letter in text)
+    parts = text.split("\0")
+    for place, part in enumerate(parts):
+        if len(part.encode()) >= _LEAST and not _NUMBER.issuperset(part):
+            found = part.replace("\\", "\\\\").replace('"', '\\"').lower().encode()
+            yield b'"' * (opens and not place) + found + b'"' * (closes and place == len(parts) - 1)
 
 
 def _has_one_form(letter: str) -> bool:
-    return letter.isascii() or (fold(letter) == letter == letter.upper())
-
-
-def _text(text: str) -> bytes:
-    return text.replace("\\", "\\\\").replace('"', '\\"').lower().encode()
+    if letter.isascii():
+        return " " <= letter < "\x7f"
+    return not "\ud800" <= letter <= "\udfff" and fold(letter) == letter == letter.upper()
 
 
 def _number(field: str, digits: str) -> Pieces:
     """Return the ways to write that a field has a number: as one, as text; the last ones stand for any other way."""
-    key, inner = f'"{field}"', [f'"{field[:at]}"' for at, letter in enumerate(field) if letter == "."]
+    key, inner = f'"{field}"', [f'"{parent}"' for parent in parents(field)]
     plain = [f"{key}:{digits}", f'{key}:"{digits}']
     other = [
         f'{key}:"0',

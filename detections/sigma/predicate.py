@@ -9,7 +9,7 @@ from functools import partial
 
 from detections.sigma.evaluation import holds
 from detections.sigma.expression import And, Expression, Named, Not, Or, Test
-from detections.sigma.operators import Number, address, network, number
+from detections.sigma.operators import Number, addresses, networks, number
 from detections.sigma.view import View, fold
 
 Predicate = Callable[[View], bool]
@@ -65,13 +65,8 @@ def _of_numbers(field: str, wanted: frozenset[Number]) -> Predicate:
 
 
 def _cidr(values: Sequence[str]) -> Callable[[str], bool]:
-    networks = [network(value) for value in values]
-
-    def met(text: str) -> bool:
-        found = address(text)
-        return found is not None and any(found.version == each.version and found in each for each in networks)
-
-    return met
+    nets = [net for value in values for net in networks(value)]
+    return lambda text: any(found in net for found in addresses(text) for net in nets)
 
 
 def _contains(values: Sequence[str]) -> Callable[[str], bool]:

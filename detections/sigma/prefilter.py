@@ -2,7 +2,7 @@
 
 A rule can be met only where one of its witnesses is, and a witness only where its piece is: the pieces of one set of
 witnesses of each rule are looked for together, in one pass over the record, and most records hold none. Which of its
-sets is the rarest the records themselves show (docs/decisions/0012-prefilter.md).
+sets is the rarest the records themselves show (docs/decisions/0013-prefilter.md).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FEW = 6.0  # rules a record, asked one by one, that are cheaper than finding th
 _PRICE = 40  # times that a rule is asked which are as dear as choosing its witnesses anew
 _LATER = 4  # times as many until the next review
 _SAMPLE = 32  # records
-_SAMPLE_BYTES = 16_384  # of a record are looked at
+_SAMPLE_BYTES = 4_096  # of a record are kept
 _SELDOM = 0.01  # share of records: a witness found so seldom stays
 _TIE = 1e-3  # of a guess: where records hold neither of two pieces
 
@@ -65,7 +65,7 @@ class Prefilter:
         if found:
             found.clear()
         self._seen += 1
-        self._sample.append(raw)
+        self._sample.append(raw[:_SAMPLE_BYTES])
         if self._database is not None:
             self._database.scan(raw, match_event_handler=self._take)
         return self._asking(raw, found) if found else self._nothing
@@ -79,7 +79,7 @@ class Prefilter:
         for number in found:
             self._hits[number] += 1
         candidates = self._memo[frozenset(found)]
-        self._asked += len(candidates.places or self._conditions)
+        self._asked += len(self._conditions if candidates.places is None else candidates.places)
         if self._asked >= self._review_at:
             self._review()
         return candidates
@@ -124,7 +124,7 @@ class _Held:
     """How often records hold a piece: those of a sample, or more of them where ``known`` has it."""
 
     def __init__(self, sample: Iterable[bytes], known: Mapping[bytes, float]) -> None:
-        self._sample = [raw[:_SAMPLE_BYTES].lower() for raw in sample]
+        self._sample = [raw.lower() for raw in sample]
         self._known = known
         self._rates: dict[bytes, float] = {}
 
@@ -145,8 +145,24 @@ class _Held:
         return self._rates[piece]
 
 
+_USUAL = rb"""
+"@timestamp" "winlog.event_data." "event.code" "host.name" "user.name" "process.executable" "product" "true" "false"
+"microsoft corporation" "microsoft windows operating system" "security" "system" "nt authority\\system" "unknown"
+"c:\\windows\\system32\\svchost.exe" "c:\\windows\\system32\\wbem\\wmiprvse.exe" "c:\\windows\\explorer.exe"
+c:\\windows\\system32\\ntdll.dll+ c:\\windows\\system32\\kernelbase.dll+ "c:\\windows\\system32\\windowspowershell\\
+"c:\\users\\ \\appdata\\local\\ "s-1-5-21- "s-1-5-18" "s-1-0-0" "0x3e7" "key" "file" "process" "unknown" subset
+"hklm\\software\\microsoft\\windows\\currentversion\\ "hklm\\software\\microsoft\\windows nt\\currentversion\\
+"hklm\\system\\currentcontrolset\\services\\ "\\registry\\machine\\system dword (0x00000000)" dword (0x00000001)"
+"""
+"""What records often hold: no good first guess."""
+
+
 def _guess(test: Test) -> Chosen | None:
-    return _rarest(test, lambda found: guess(test) if len(found) > 1 else 0.8 ** min(len(found[0]), 24))
+    return _rarest(test, lambda found: guess(test) if len(found) > 1 else _guess_of_text(found[0]))
+
+
+def _guess_of_text(piece: bytes) -> float:
+    return 1.0 if piece.strip(b'"|') in _USUAL else 0.8 ** min(len(piece), 24)
 
 
 def _rarest(test: Test, weight: Callable[[Pieces], float]) -> Chosen | None:

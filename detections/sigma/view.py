@@ -12,12 +12,16 @@ from wardwatch.event import Document
 Scalar = str | int | float | bool | None
 
 
+_LATER = {"\u1fd3": "\u0390", "\u1fe3": "\u03b0", "\ufb05": "\ufb06"}
+"""Simple foldings that Unicode has since 15.1, after Python 3.11 (CaseFolding.txt)."""
+
+
 @lru_cache(maxsize=4096)
 def _fold_character(character: str) -> str:
     folded = character.casefold()
     if len(folded) == 1:
         return folded
-    lowered = character.lower()
+    lowered = _LATER.get(character) or character.lower()
     return lowered if len(lowered) == 1 else character
 
 

@@ -132,6 +132,7 @@ PARSERS = (
     "oss_access",
     "api_gateway",
     "vcenter",
+    "reveal",
 )
 """Every source by its stable name, which is also its module here, or the file of its mapping."""
 

@@ -137,6 +137,11 @@ def _keyword_of(value: object) -> str | bool | None:
     return value if isinstance(value, bool) else text_of(value) or None
 
 
+def _hash_of(value: object) -> str | None:
+    text = text_of(value)
+    return text if len(text) in _HASHES and _HEX.fullmatch(text) else None
+
+
 def _transport_of(value: object) -> str | None:
     text = text_of(value).lower()
     return _TRANSPORTS.get(text, text) or None
@@ -150,6 +155,8 @@ def _converter(name: str) -> Callable[[object], object]:
         return _address_of
     if name in ("network.protocol", "network.application"):
         return lambda value: text_of(value).lower() or None
+    if ".hash." in name:
+        return _hash_of
     if name.endswith(".mac"):
         return mac_of
     return number_of if name in _LONG or name.endswith(_NUMBERS) else _keyword_of

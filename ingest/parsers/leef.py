@@ -123,7 +123,7 @@ def _strptime(time: str, spelt: str) -> datetime:
     )
     try:
         return datetime.strptime(time, pattern)  # noqa: DTZ007 the zone is added where it is missing
-    except ValueError:
+    except (ValueError, re.error):  # strptime makes a regular expression of the pattern, without looking
         raise ParseError("devTime is not as devTimeFormat says", step=_STEP) from None
 
 

@@ -27,6 +27,7 @@ from wardwatch.event import MAX_BYTES, MAX_INTEGER, Document, LogSource, rfc3339
 
 _MAX_NAMES = 512  # event data of one event; Microsoft's largest have about 60
 _MAX_NAME = 128
+_NAME = re.compile(r"(?!.*\d{5})[A-Za-z_#][\w .:#-]{0,48}", re.A)
 _UNKNOWN = Kind("")
 _ABSENT = ("", "-", None)
 
@@ -112,6 +113,8 @@ def _flat(data: Mapping[str, object]) -> Iterator[tuple[str, str | int | list[st
             continue
         if len(name) > _MAX_NAME:
             raise ParseError(f"a name of event data is longer than {_MAX_NAME}", step="windows")
+        if not _NAME.fullmatch(name):  # no name of Microsoft's: whoever wrote it may have put anything there
+            continue
         content = plain(value)
         yield name, [_scalar(item) for item in content] if isinstance(content, list) else _number_or_text(content)
 
@@ -169,7 +172,7 @@ def _set_hashes(doc: Document, target: str, value: object) -> None:
     """Set the hashes of Sysmon's ``SHA256=…,IMPHASH=…``."""
     for pair in str(value).split(",")[:8]:
         name, _, digest = pair.partition("=")
-        if name in _HASHES and digest:
+        if name in _HASHES and _HEX.fullmatch(digest):
             doc[f"{target}.{name.lower()}"] = digest.lower()
 
 
@@ -177,6 +180,7 @@ def _set_lower(doc: Document, target: str, value: object) -> None:
     doc[target] = str(value).lower()
 
 
+_HEX = re.compile("(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]{1,64}")  # not of digits alone, as identity numbers are
 _HASHES = ("MD5", "SHA1", "SHA256")
 _SETTERS: Mapping[str, Callable[[Document, str, object], None]] = {
     "user": _set_account,

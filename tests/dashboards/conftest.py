@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 from argon2 import PasswordHasher
 
-from dashboards.auth import passwords
 from tests.dashboards.site import console_over, seed, visiting
+from wardwatch import passwords
 from wardwatch.store import Store, open_store
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from dashboards.auth.passwords import verify
 from dashboards.auth.people import People, Role
 from dashboards.cli import users
+from wardwatch.passwords import verify
 from wardwatch.store import Store, open_store
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detections.sigma import Ruleset, RuleText, prefilter
+from detections.sigma.memo import Memo, Memory
 from detections.sigma.pieces import required
 from detections.sigma.program import Program
 from detections.sigma.ruleset import ZONE
+from tests.detections.differential import CHECKS, of_detection
 from tests.detections.rules_under_test import event, rule_document
-from tests.detections.test_semantics_oracle import CONDITIONS, DOCUMENTS, SELECTIONS
 
 WRITERS: list[Callable[[Any], bytes]] = [
     orjson.dumps,
@@ -43,26 +45,27 @@ def program(*detections: dict[str, Any]) -> Program:
     return rules(*detections).program(event({}).logsource)
 
 
-def met(found: Program, raw: bytes) -> list[str]:
+def met(found: Program, raw: bytes, zone: tzinfo = ZONE) -> list[str]:
     candidates = found.candidates(raw)
     if candidates.places == ():
         return []
-    return [rule.title for rule in found.match(found.decode(raw, candidates), ZONE, candidates)]
+    return [rule.title for rule in found.match(found.decode(raw, candidates), zone, candidates)]
 
 
-@settings(max_examples=300)
-@given(a=SELECTIONS, b=SELECTIONS, condition=CONDITIONS, docs=st.lists(DOCUMENTS, min_size=1, max_size=8))
-def test_no_writing_of_json_and_no_review_changes_an_answer(
-    a: Any, b: Any, condition: Any, docs: list[dict[str, Any]]
-) -> None:
+@pytest.mark.parametrize("name", CHECKS)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_no_writing_of_json_and_no_review_changes_an_answer(name: str, data: st.DataObject) -> None:
+    cases, _ = CHECKS[name]
+    detection, docs, zone = data.draw(cases)
+    _, found = of_detection(detection)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prefilter, "_PRICE", 1)
-        found = rules({"a": a, "b": b, "condition": condition})
-    subject = found.program(event({}).logsource)
+        subject = found.program(event({}).logsource)
     for doc in docs:
-        expected = [match.rule.title for match in found.match(event(doc))]
+        expected = [match.rule.title for match in found.match(event(doc), zone)]
         for write in WRITERS:
-            assert met(subject, write(event(doc).doc)) == expected, doc
+            assert met(subject, write(event(doc).doc), zone) == expected, doc
 
 
 NUMBERS = [16, "16", "016", "+16", 16.0, "16.00", [7, 16], {"x": 16}]
@@ -120,6 +123,15 @@ def test_where_most_records_ask_many_rules_any_rule_is_asked_by_what_all_fields_
     assert asked[0] == tuple(range(9))
     assert asked[-1] is None
     assert met(subject, usual) == [str(number) for number in range(9)]
+
+
+def test_a_choice_that_is_taken_up_forgets_the_answers_of_every_generation() -> None:
+    memory, answers = Memory(1 << 20), iter(["old", "new"])
+    memo: Memo[str, str] = Memo(lambda _: next(answers), memory)
+    assert memo["pieces"] == "old"
+    memory.take(1 << 20)  # a new generation begins
+    memo.clear()
+    assert memo["pieces"] == "new"
 
 
 PATTERNS = [

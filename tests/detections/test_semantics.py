@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import re2  # type: ignore[import-untyped]
 
 from detections.sigma import Ruleset
+from detections.sigma.view import fold
 from tests.detections.rules_under_test import event, load, rule_document
 from wardwatch.event import LogSource
 
@@ -52,6 +55,18 @@ def test_cased_strings_are_compared_with_case(matches: Matches) -> None:
 
 def test_field_names_are_compared_with_case(matches: Matches) -> None:
     assert not matches({"User": "a"}, {"user": "a"})
+
+
+def test_letters_fold_as_they_do_in_re2() -> None:
+    every = (chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    letters = [each for each in every if {each} != {each.lower(), each.upper(), each.casefold()}]
+    folded: defaultdict[str, set[str]] = defaultdict(set)
+    for letter in letters:
+        folded[fold(letter)].add(letter)
+    text, caseless = "".join(letters), re2.Options()
+    caseless.case_sensitive = False
+    for letter in letters:
+        assert set(re2.compile(re2.escape(letter), caseless).findall(text)) == folded[fold(letter)]
 
 
 def test_regular_expressions_are_case_sensitive_unless_flagged(matches: Matches) -> None:
@@ -180,12 +195,30 @@ def test_base64_is_the_whole_value(matches: Matches) -> None:
 
 
 @pytest.mark.parametrize(
+    ("modifier", "codec", "mark"),
+    [
+        ("wide", "utf-16-le", ""),
+        ("utf16le", "utf-16-le", ""),
+        ("utf16be", "utf-16-be", ""),
+        ("utf16", "utf-16-le", "ÿþ"),
+    ],
+)
+def test_utf_16_alone_is_compared_byte_by_byte(matches: Matches, modifier: str, codec: str, mark: str) -> None:
+    found = mark + "net".encode(codec).decode("latin-1")
+    assert matches({f"f|{modifier}|contains": "net"}, {"f": f"x{found}y"})
+    assert not matches({f"f|{modifier}|contains": "net"}, {"f": found[:-1]})
+    assert not matches({f"f|{modifier}|contains": "net"}, {"f": "net"})
+
+
+@pytest.mark.parametrize(
     ("network", "address", "expected"),
     [
         ("10.0.0.0/8", "10.255.1.2", True),
         ("10.0.0.0/8", "100.1.1.1", False),
         ("10.0.0.0/8", "::ffff:10.1.1.1", True),
         ("::ffff:10.0.0.0/104", "10.1.1.1", True),
+        ("::/0", "::ffff:10.1.1.1", True),
+        ("::/0", "10.1.1.1", False),
         ("2001:db8::/32", "2001:0DB8:0:0::1", True),
         ("2001:db8::/32", "2001:db9::1", False),
         ("0.0.0.0/0", "2001:db8::1", False),
@@ -444,6 +477,13 @@ def test_a_filters_condition_must_hold_as_well(tmp_path: Path, names: object) ->
     assert ruleset.rejected == []
     assert ruleset.match(event({"f": 1, "user": "alice"}))
     assert not ruleset.match(event({"f": 1, "user": "scanner"}))
+
+
+def test_a_filters_selection_without_not_keeps_what_it_selects(tmp_path: Path) -> None:
+    keep = {**FILTER, "filter": {**FILTER["filter"], "condition": "selection"}}  # type: ignore[dict-item]
+    ruleset = load(tmp_path, rule_document({"f": 1}), keep)
+    assert ruleset.match(event({"f": 1, "user": "scanner"}))
+    assert not ruleset.match(event({"f": 1, "user": "alice"}))
 
 
 def test_a_filter_leaves_rules_of_other_log_sources_alone(tmp_path: Path) -> None:

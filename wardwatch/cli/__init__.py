@@ -22,6 +22,8 @@ COMMANDS = {
     "detect": "detections.cli.detect:detect",
     "rules": "detections.cli:rules",
     "tables": "wardwatch.cli.tables:tables",
+    "vault": "ingest.vault_care:vault",
+    "reveal": "ingest.reveal:reveal",
     "deadletter": "ingest.deadletter:deadletter",
     "users": "dashboards.cli:users",
     "version": "wardwatch.cli.version:version",

@@ -26,7 +26,7 @@ MARKS = dict(zip(["NAME", "IDENTITY", "PHONE", "RECORD", "VISIT", "STUDY", "ADDR
 TOKENS = HmacTokens(bytes(32))
 
 
-def _forms(canary: str) -> Iterator[bytes]:
+def forms(canary: str) -> Iterator[bytes]:
     """Yield what a canary looks like on the way: plain, GBK, percent-encoded, as JSON escapes and in base64."""
     plain = canary.encode()
     yield from (plain, canary.encode("gbk"), quote(canary).encode(), canary.encode("unicode_escape"))
@@ -139,14 +139,14 @@ def test_no_form_of_a_planted_identity_leaves(planted: str) -> None:
     source, data = PLANTED[planted]
     leaving = _leaving(source, data)
     assert b'"event.action"' in leaving  # it was parsed, not refused
-    assert [canary for canary in CANARIES for form in _forms(canary) if form in leaving] == []
+    assert [canary for canary in CANARIES for form in forms(canary) if form in leaving] == []
 
 
 @pytest.mark.parametrize("planted", PLANTED)
 def test_no_form_of_a_planted_identity_leaves_of_a_record_in_gbk(planted: str) -> None:
     source, data = PLANTED[planted]
     leaving = _leaving(source, data.decode("utf-8", "replace").encode("gbk", "replace"))
-    assert [canary for canary in CANARIES for form in _forms(canary) if form in leaving] == []
+    assert [canary for canary in CANARIES for form in forms(canary) if form in leaving] == []
 
 
 @pytest.mark.parametrize("planted", PLANTED)
@@ -154,7 +154,7 @@ def test_nothing_leaves_of_a_record_cut_short_anywhere(planted: str) -> None:
     source, data = PLANTED[planted]
     for end in range(0, len(data), 13):
         leaving = _leaving(source, data[:end])
-        assert [canary for canary in CANARIES for form in _forms(canary) if form in leaving] == [], end
+        assert [canary for canary in CANARIES for form in forms(canary) if form in leaving] == [], end
 
 
 @pytest.mark.parametrize(("planted", "kinds"), [("hl7v2", '["en","pt","st"]'), ("dicom_audit", '["pt","sd","st"]')])
