@@ -42,7 +42,7 @@ _TENANT = "bench"
 _TOPIC = topics.events(_TENANT)
 _BATCH = 500
 _WARM = 5  # the first of so many parts of the events only compiles programs and fills memories
-_ROUNDS = 3
+_ROUNDS = 8
 _MOST_TURNS = 100
 _TURN_S = 0.3  # far less than a member of a group may be silent
 
