@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from time import process_time
@@ -14,16 +13,11 @@ from time import process_time
 import orjson
 
 from bench.figures import Figure
-from bench.rules import Line, sigmahq, windows_lines
+from bench.rules import Line, hospital_lines, sigmahq, windows_lines
 from detections.sigma import PACK, Ruleset
 from detections.sigma.ruleset import ZONE, settle
-from ingest.parsers import Record, Site, parser
-from wardwatch.demo.day import day, moment
-from wardwatch.demo.hospital import HOSPITALS
-from wardwatch.event import encode
 
 _TURN = 500  # lines
-_MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 _FIELDS = "winlog.event_data."
 _NAMES = {"winlog.event_id": "EventID", "winlog.channel": "Channel", "winlog.provider_name": "Provider_Name"}
 
@@ -36,7 +30,7 @@ def run(quick: bool) -> list[Figure]:
         figures = _figures("SigmaHQ on Windows events", Ruleset.load(rules), windows, "0.33") if windows else []
         if windows and rules and shutil.which("rsigma"):
             figures.append(_beside_rsigma(figures[0], rules[0], windows))
-    hospital = list(_hospital_lines(1_000 if quick else 10_000))
+    hospital = list(hospital_lines(1_000 if quick else 10_000))
     return [*figures, *_figures("shipped pack on hospital events", Ruleset.load([PACK]), hospital, "0.20")]
 
 
@@ -103,12 +97,3 @@ def _of_sigmahq(raw: bytes, source: object) -> bytes:
     fields = {_NAMES.get(name, name.removeprefix(_FIELDS)): value for name, value in doc.items()}
     named = {name: value for name in ("product", "category", "service") if (value := getattr(source, name))}
     return orjson.dumps(fields | named)
-
-
-def _hospital_lines(events: int) -> Iterator[Line]:
-    for hospital in HOSPITALS:
-        for number, step in enumerate(day(hospital, events=events)):
-            source = parser(step.source.removesuffix("_udp"))
-            record = Record(step.make(moment(hospital, _MIDNIGHT, step.at_s)), peer="10.3.1.5")
-            for found in [] if step.refused else source.parse(record, Site()):
-                yield encode({"event.id": f"{number:032x}", **found.doc}), found.logsource

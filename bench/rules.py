@@ -5,14 +5,19 @@ from __future__ import annotations
 import gzip
 import tarfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from detections.sigma import PACK
 from ingest.parsers import Record, Site, parser
+from wardwatch.demo.day import day, moment
+from wardwatch.demo.hospital import HOSPITALS
 from wardwatch.event import LogSource, encode
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 Line = tuple[bytes, LogSource]
+
+_MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def sigmahq(folder: Path) -> list[Path]:
@@ -34,6 +39,16 @@ def windows_lines(every: int) -> list[Line]:
         return []
     with gzip.open(file) as lines:
         return list(_parsed(b"".join(line for number, line in enumerate(lines) if number % every == 0)))
+
+
+def hospital_lines(events: int) -> Iterator[Line]:
+    """Yield a day of two simulated hospitals, about so many events of each, as the collector puts them on the bus."""
+    for hospital in HOSPITALS:
+        for number, step in enumerate(day(hospital, events=events)):
+            source = parser(step.source.removesuffix("_udp"))
+            record = Record(step.make(moment(hospital, _MIDNIGHT, step.at_s)), peer="10.3.1.5")
+            for found in [] if step.refused else source.parse(record, Site()):
+                yield encode({"event.id": f"{number:032x}", **found.doc}), found.logsource
 
 
 def _parsed(data: bytes) -> Iterator[Line]:

@@ -90,18 +90,12 @@ class Matcher:
         """Report the rules that the event meets; raises RecordError."""
         raw, tenant = record.value or b"", topics.tenant_of(record.topic)
         doc = program.decode(raw, candidates)
-        event = in_envelope(doc, record.headers, tenant)
-        added = self._enriched(event)
+        event, read = in_envelope(doc, record.headers, tenant), doc.copy()
+        self.enrich(event)
         zone = self.tenants.zone(tenant)
         if met := program.match(doc, zone, candidates):
-            event.doc = doc if candidates.whole else decode(raw) | added
+            event.doc = doc if candidates.whole else decode(raw) | _written(read, doc)
             self._report(met, event, View(event.doc, zone), batch)
-
-    def _enriched(self, event: Event) -> Document:
-        """Enrich the event in place; return what that wrote."""
-        before = event.doc.copy()
-        self.enrich(event)
-        return {name: value for name, value in event.doc.items() if before.get(name, before) is not value}
 
     def _report(self, met: Sequence[Rule], event: Event, view: View, batch: Batch) -> None:
         correlated, reported = batch.state.ruleset.correlated, list(self._in_force(met, event.tenant, batch))
@@ -123,6 +117,10 @@ class Matcher:
                     batch.muted[tenant, rule.id] += 1
                 else:
                     yield rule
+
+
+def _written(before: Document, after: Document) -> Document:
+    return {name: value for name, value in after.items() if before.get(name, before) is not value}
 
 
 def _is_object(raw: bytes) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -100,7 +101,10 @@ def in_envelope(doc: Document, headers: dict[str, str], tenant: str) -> Event:
 
 def logsource(headers: dict[str, str]) -> LogSource:
     """Return the log source that a record's headers name."""
-    return LogSource(headers.get("product", ""), headers.get("category", ""), headers.get("service", ""))
+    return _logsource(headers.get("product", ""), headers.get("category", ""), headers.get("service", ""))
+
+
+_logsource = lru_cache(maxsize=4096)(LogSource)  # few are met, and making one costs more than the memory
 
 
 def event_id(tenant: str, source: str, *parts: str | bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from wardwatch.errors import SettingsError
 
@@ -68,6 +69,7 @@ def shared() -> list[Topic]:
     return [MATCHES, ALERTS, TABLES, WORKERS, deadletter(UNKNOWN)]
 
 
+@lru_cache(maxsize=4096)
 def tenant_of(topic: str) -> str:
     """Return the tenant of a per-tenant topic: this, never the content, says whose record it is."""
     return check_tenant(topic.partition(".")[2])

@@ -7,9 +7,10 @@ Two adapters pass the same contract tests (tests/wardwatch/bus/test_contract.py)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self
 from urllib.parse import urlsplit
+
+import msgspec
 
 from wardwatch.errors import RecordError, RecordTooLarge, SettingsError
 from wardwatch.topics import Topic
@@ -22,8 +23,7 @@ FLUSH_S = 12.0
 """How long ``flush`` waits unless told: a broker that answers again after nine seconds costs no record a second try."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One record as read: ``value`` None is a tombstone; ``timestamp_ms`` is when the bus took it (Unix time)."""
 
     topic: str
@@ -31,7 +31,7 @@ class Record:
     offset: int
     key: str | None
     value: bytes | None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}  # each record has its own
     timestamp_ms: int = 0
 
     @property

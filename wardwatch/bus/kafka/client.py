@@ -12,6 +12,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLarg
 from kafka.net.compat import KafkaNetClient
 from kafka.net.inet import KafkaNetSocket
 
+from wardwatch.bus.kafka.decoding import PartitionRecords
 from wardwatch.errors import BusUnavailable, RecordTooLarge, WardwatchError
 
 CLIENT: dict[str, Any] = {
@@ -70,6 +71,7 @@ def connected(make: Callable[..., Any], servers: Sequence[str], **options: Any) 
     try:
         client = make(bootstrap_servers=servers, kafka_client=network, **CLIENT | options)
         if isinstance(client, KafkaConsumer):
+            client._fetcher.PartitionRecords = PartitionRecords
             client.bootstrap(timeout_ms=CLIENT["bootstrap_timeout_ms"])
         return client
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
@@ -24,8 +25,8 @@ _CONSUMER: dict[str, Any] = {
     "heartbeat_interval_ms": 3_000,
 }
 
-Batches = dict[TopicPartition, list[Any]]
-"""Messages of kafka-python by partition, in order."""
+Batches = dict[TopicPartition, list[Record]]
+"""Records by partition, in order."""
 
 
 class Connection:
@@ -79,17 +80,5 @@ class Connection:
 
 
 def records(batches: Batches) -> list[Record]:
-    """Return the messages as records."""
-    return [_record(message) for messages in batches.values() for message in messages]
-
-
-def _record(message: Any) -> Record:
-    return Record(
-        message.topic,
-        message.partition,
-        message.offset,
-        None if message.key is None else message.key.decode("utf-8", "replace"),
-        message.value,
-        {name: (text or b"").decode("utf-8", "replace") for name, text in message.headers},
-        message.timestamp,
-    )
+    """Return the records of all partitions."""
+    return list(chain.from_iterable(batches.values()))

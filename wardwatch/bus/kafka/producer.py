@@ -86,7 +86,7 @@ class KafkaRecordProducer:
                 acks="all",
                 enable_idempotence=True,
                 compression_type="lz4",
-                linger_ms=5,
+                linger_ms=50,
                 batch_size=256 * 1024,
                 max_block_ms=5_000,
                 delivery_timeout_ms=60_000,
