@@ -55,6 +55,20 @@ _DATASETS = {
         for log in ("conn", "dce_rpc", "dhcp", "kerberos", "mysql", "notice", "rdp", "smb_files", "ssh", "ssl")
     },
     **{
+        f"sysmon.{category}": LogSource("linux", category, "sysmon")
+        for category in (
+            "process_creation",
+            "network_connection",
+            "sysmon_status",
+            "process_termination",
+            "raw_access_thread",
+            "file_event",
+            "file_delete",
+            "sysmon_error",
+        )
+    },
+    "sysmon.other": LogSource("linux", "", "sysmon"),
+    **{
         f"jumpserver.{log}": LogSource("jumpserver", "", log)
         for log in ("ftp", "host_session", "login", "operation", "password_change", "session_command")
     },

@@ -53,6 +53,7 @@ _TEXT = (
         re.compile(rb"\d{8} {1,2}\d{1,2}:\d\d:\d\d,|<\d+>[^\n]{0,200}mysql-server_auditing"),
         "server_audit's CSV",
     ),
+    ("sysmon_linux", re.compile(rb"[^\n]{0,300}<Event><System><Provider Name=\"Linux-Sysmon\""), "Linux-Sysmon's XML"),
     ("linux", re.compile(rb"<\d{1,3}>|[A-Z][a-z]{2} [ \d]\d [\d:]{8} |\d{4}-\d\d-\d\dT\S+ \S+ \S+: "), "syslog lines"),
 )
 """Source, what its first bytes look like, and that in words; in order, because others travel in syslog too."""

@@ -97,6 +97,7 @@ PARSERS = (
     "windows",
     "linux",
     "auditd",
+    "sysmon_linux",
     "generic_syslog",
     "cups",
     "mdm",
