@@ -43,6 +43,7 @@ _DATASETS = {
     "nginx.error": LogSource("nginx", "webserver", "nginx"),
     "safeline.event": LogSource("safeline", "webserver", "waf"),
     "tencent.cloudaudit": LogSource("tencent", "", "cloudaudit"),
+    "tencent.cos_access": LogSource("tencent", "", "cos"),
     "tomcat.access": LogSource("apache", "webserver", "tomcat"),
     "topsec.firewall": LogSource("topsec", "firewall", "tos"),
     "vmware.vcenter": LogSource("vmware", "", "vcenter"),

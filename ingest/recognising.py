@@ -42,6 +42,11 @@ _TEXT = (
     ),
     ("bind", re.compile(rb"[^\n]{0,300}\bclient (?:@0x\w+ )?[\w.:]+#\d+[^\n]{0,300}query"), "client …: query:"),
     ("s3_access", re.compile(rb"\S+ \S+ \[[^\]\n]+\] \S+ \S+ \S+ (?:REST|BATCH|S3)\."), "S3 operations"),
+    (
+        "cos_access",
+        re.compile(rb"\d\.\d [a-z0-9-]{1,80} [a-z0-9-]{1,40} \d{4}-\d\d-\d\dT[\d:]{8}Z "),
+        "COS access logs",
+    ),
     ("nginx", re.compile(rb"\d{4}/\d\d/\d\d [\d:]{8} \[\w+\] \d+#"), "nginx's error log"),
     ("nginx", re.compile(_REQUEST + rb' "'), "the combined log format"),
     ("tomcat", re.compile(_REQUEST), "the common log format"),
@@ -132,5 +137,6 @@ _JSON: tuple[tuple[str, Callable[[dict[str, Any]], bool], str], ...] = (
     ("actiontrail", _is_actiontrail, "ActionTrail's events"),
     ("cloudaudit", _has("eventName", "eventRegion"), "CloudAudit's events"),
     ("oss_access", _has("bucket", "operation", "client_ip"), "OSS access logs"),
+    ("cos_access", _has("bucketName", "eventName", "qcsRegion"), "COS access logs"),
     ("api_gateway", _is_gateway, "requests of a gateway"),
 )

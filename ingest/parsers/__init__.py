@@ -131,6 +131,7 @@ PARSERS = (
     "cloudaudit",
     "s3_access",
     "oss_access",
+    "cos_access",
     "api_gateway",
     "vcenter",
     "reveal",
