@@ -1,7 +1,7 @@
 """Tencent Cloud COS access logs: a line a request, 30 values between spaces, or as JSON objects of Cloud Log Service.
 
-Values are percent-encoded, "-" is none; times are UTC. Source: Tencent Cloud documentation, "Logging Overview" of COS
-(product 436) and "COS access log" of CLS (product 614).
+Values are percent-encoded, "-" is none, the last is the request line in quotes; times are UTC. Source: Tencent Cloud
+documentation, "Logging Overview" of COS (product 436) and "COS access log" of CLS (product 614).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from ingest.parsers import Parsed, Parser, Record, Site, lines
+from ingest.parsers import Parsed, Parser, Record, Site, access_log, lines
 from ingest.parsers.charset import text
 from ingest.parsers.clock import moment
 from ingest.parsers.fields import classify, fill, put, text_of
@@ -20,7 +20,7 @@ from wardwatch.event import Document, LogSource
 
 _STEP = "cos_access"
 _LOGSOURCE = LogSource("tencent", "", "cos")
-_COLUMNS = [
+_COLUMNS = (
     "eventVersion",
     "bucketName",
     "qcsRegion",
@@ -51,7 +51,7 @@ _COLUMNS = [
     "targetStorageClass",
     "referer",
     "requestUri",
-]
+)
 _LEAST = _COLUMNS.index("requester")  # older logs end before it
 _NAMES: Mapping[str, str] = {
     "bucketName": "tencent.cos.bucket",
@@ -60,7 +60,6 @@ _NAMES: Mapping[str, str] = {
     "eventName": "tencent.cos.operation",
     "remoteIp": "source.ip",
     "reqPath": "file.path",
-    "reqMethod": "http.request.method",
     "userAgent": "user_agent.original",
     "resHttpCode": "http.response.status_code",
     "resErrorCode": "error.code",
@@ -71,7 +70,6 @@ _NAMES: Mapping[str, str] = {
     "requestId": "transaction.id",
     "objectSize": "file.size",
     "referer": "http.request.referrer",
-    "requestUri": "url.original",
 }
 _KINDS = (
     ("Delete", "deletion"),
@@ -98,6 +96,8 @@ def parse(record: Record, site: Site) -> list[Parsed]:
         "cloud.provider": "tencent",
     }
     fill(doc, values, _NAMES)
+    access_log.ask(doc, text_of(values.get("requestUri")).strip('"'))
+    put(doc, "http.request.method", values.get("reqMethod"))
     put(doc, "user.id", text_of(values.get("requester")).rpartition(":")[2])  # main account:sub-account
     kind = next((kind for start, kind in _KINDS if operation.startswith(start)), "access")
     failed = int(status[:3]) >= 400
@@ -108,7 +108,7 @@ def parse(record: Record, site: Site) -> list[Parsed]:
 def _values(record: Record, site: Site) -> Mapping[str, object]:
     if record.data.lstrip().startswith(b"{"):
         return body(record, site, step=_STEP)[1]
-    found = text(record.data, site.charset).split()
+    found = text(record.data, site.charset).split(maxsplit=len(_COLUMNS) - 1)
     if len(found) < _LEAST:
         raise ParseError(f"{len(found)} values, a COS access log has {_LEAST} or more", step=_STEP)
     return {

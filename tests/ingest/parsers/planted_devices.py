@@ -299,8 +299,8 @@ def planted(name: str, identity: str, phone: str, record: str, staff: str) -> di
         "cos_access": (
             "cos_access",
             f"1.0 b-1 ap-x 2026-02-28T18:11:09Z h GetObject 10.3.1.5 {quote(words)} - 1 0 "
-            f"/{quote(name)}/{identity}.zip GET {quote(agent)} 200 - {quote(words)} 1 1 USER STANDARD 1 1 1:{staff} r 1 - - http://h{url} "
-            f"{url}".encode(),
+            f"/{quote(name)}/{identity}.zip GET {quote(agent)} 200 - {quote(words)} 1 1 USER "
+            f'STANDARD 1 1 1:{staff} r 1 - - http://h{url} "GET {url} HTTP/1.1"'.encode(),
         ),
         "cos_access in JSON": (
             "cos_access",

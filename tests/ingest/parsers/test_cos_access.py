@@ -34,6 +34,11 @@ def test_a_line_says_when_what_was_read_by_whom_and_how_much() -> None:
     ) == ("2026-02-28T18:11:09.000Z", "203.0.113.124", "exports-1250000000", "/nightly/his.dmp", 3462992, 3462992)
 
 
+def test_the_request_in_quotes_has_the_address_that_was_asked() -> None:
+    doc = one("cos_access", FIRST).doc
+    assert part(doc, "http.request.method", "url.original") == ("GET", "/nightly/his.dmp?response-content-type=x")
+
+
 def test_values_are_percent_decoded() -> None:
     assert sample("cos_access")[1]["user_agent.original"] == "curl/8.5 (x86_64)"
 
