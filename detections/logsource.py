@@ -42,6 +42,7 @@ _DATASETS = {
     "nginx.access": LogSource("nginx", "webserver", "nginx"),
     "nginx.error": LogSource("nginx", "webserver", "nginx"),
     "safeline.event": LogSource("safeline", "webserver", "waf"),
+    "sangfor.atrust": LogSource("sangfor", "", "atrust"),
     "tencent.cloudaudit": LogSource("tencent", "", "cloudaudit"),
     "tencent.cos_access": LogSource("tencent", "", "cos"),
     "tomcat.access": LogSource("apache", "webserver", "tomcat"),

@@ -33,6 +33,7 @@ _TEXT = (
     ("jumpserver", re.compile(rb"[^\n]{0,300}\bjumpserver: \w+ - \{"), "jumpserver: <kind>_log"),
     ("h3c", re.compile(rb"[^\n]{0,300}%%10[\w-]+/[0-7]/"), "%%10MODULE/severity/MNEMONIC"),
     ("sangfor_af", re.compile(rb"[^\n]{0,300}\bfwlog: "), "fwlog: 日志类型"),
+    ("sangfor_atrust", re.compile(rb"[^\n]{0,300}\bsdp-\w{1,32}@\w{1,32}Log(?:\[\d+\])?: \{"), "sdp-…@…Log: of aTrust"),
     ("dnsmasq", re.compile(rb"[^\n]{0,300}\bdnsmasq(?:-dhcp)?(?:\[\d+\])?: "), "dnsmasq in syslog"),
     ("vcenter", re.compile(rb"[^\n]{0,300}Event \[\d+\] \[\d+-\d+\] \["), "Event [id] of vCenter"),
     (

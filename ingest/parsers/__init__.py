@@ -112,6 +112,7 @@ PARSERS = (
     "zeek",
     "h3c",
     "sangfor_af",
+    "sangfor_atrust",
     "topsec",
     "fortigate",
     "paloalto",

@@ -95,6 +95,38 @@ def planted(name: str, identity: str, phone: str, record: str, staff: str) -> di
             f"文件名:{name}{identity}.doc, "
             f"描述:{words}, 系统动作:拒绝, URL:his.example{url}".encode("gbk"),
         ),
+        "sangfor_atrust": (
+            "sangfor_atrust",
+            b"<150>Mar  1 02:11:09 h sdp-proxy@userProxyLog[1]: "
+            + orjson.dumps(
+                {
+                    "actor": {
+                        "name": staff,
+                        "displayName": name,
+                        "phoneNumber": phone,
+                        "email": words,
+                        "description": words,
+                        "groupPath": name,
+                        "domain": name,
+                    },
+                    "src": {"ip": "10.3.1.5", "dvc": {"hostname": name}, "client": {"httpUserAgent": agent}},
+                    "event": {
+                        "mainType": name,
+                        "subType": "user.access",
+                        "timestamp": 1772302269501,
+                        "result": "SUCCESS",
+                        "reason": f"姓名：{name} {identity} {phone}",
+                        "details": words,
+                    },
+                    "target": {"type": name, "name": words, "details": words},
+                    "network": {
+                        "app": {"name": name},
+                        "web": {"reqUrl": f"http://h{url}", "reqReferer": f"http://h{url}"},
+                    },
+                    "vendor": {"product": "aTrust", "sourceName": name},
+                }
+            ),
+        ),
         "topsec": (
             "topsec",
             f'id=tos time="2026-03-01 02:11:09" fw=T pri=5 type=mgmt user={staff} src=10.3.9.14 op="Modify" result=0 '
