@@ -47,7 +47,7 @@ class Profile:
         program = self._rules.program(event.logsource)
         if id(program) not in self._programs:
             self._programs[id(program)] = program
-            program.observe(self._timed)
+            program.by_fields.observe(self._timed)
         began = perf_counter_ns()
         found = self._rules.match(event, zone)
         self.time_ns += perf_counter_ns() - began
@@ -75,13 +75,13 @@ class Profile:
         """Return for each field how many of its values were scanned rather than remembered."""
         counted = Counter[str]()
         for program in self._programs.values():
-            counted.update(program.misses())
+            counted.update(program.by_fields.misses())
         return counted
 
     def _misses(self, rule: Rule) -> Iterator[int]:
         for program in self._programs.values():
             if rule in program.rules:
-                misses = program.misses()
+                misses = program.by_fields.misses()
                 yield from (misses.get(field, 0) for field in fields(rule.condition))
 
     def _timed(self, rule: Rule, condition: Condition) -> Condition:

@@ -78,3 +78,8 @@ def fields(node: Expression) -> frozenset[str]:
         for test in tests(node)
         for name in ([test.field, test.value] if test.op.endswith("_field") else [test.field])
     )
+
+
+def parents(name: str) -> Iterator[str]:
+    """Yield what a nested document could have in a field's place: ``a`` and ``a.b`` for ``a.b.c``."""
+    return (name[:at] for at, letter in enumerate(name) if letter == ".")

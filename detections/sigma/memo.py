@@ -80,4 +80,9 @@ class Memo(dict[K, V], Generic[K, V]):
     def age(self) -> None:
         """Start a new generation; the one before is asked once more for each key."""
         self._before = dict(self)
-        self.clear()
+        super().clear()
+
+    def clear(self) -> None:
+        """Forget every answer, of both generations."""
+        super().clear()
+        self._before = {}

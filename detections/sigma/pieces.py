@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from detections.sigma.expression import Test
+from detections.sigma.expression import Test, parents
 from detections.sigma.operators import tokens
 from detections.sigma.view import fold
 from enrich.context import is_added
@@ -66,7 +66,9 @@ def _texts(test: Test) -> Iterator[str]:
 
 def _written(text: str, *, opens: bool, closes: bool) -> Iterator[bytes]:
     """Yield the parts that JSON can write in one way only, escapes and the case of ASCII letters aside."""
-    parts = "".join(letter if _has_one_form(letter) else "\0" for letter in text).split("\0")
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(letter if _has_one_form(letter) else "\0" for letter in text)
+    parts = text.split("\0")
     for place, part in enumerate(parts):
         if len(part.encode()) >= _LEAST and not _NUMBER.issuperset(part):
             found = part.replace("\\", "\\\\").replace('"', '\\"').lower().encode()
@@ -81,7 +83,7 @@ def _has_one_form(letter: str) -> bool:
 
 def _number(field: str, digits: str) -> Pieces:
     """Return the ways to write that a field has a number: as one, as text; the last ones stand for any other way."""
-    key, inner = f'"{field}"', [f'"{field[:at]}"' for at, letter in enumerate(field) if letter == "."]
+    key, inner = f'"{field}"', [f'"{parent}"' for parent in parents(field)]
     plain = [f"{key}:{digits}", f'{key}:"{digits}']
     other = [
         f'{key}:"0',

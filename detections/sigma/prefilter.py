@@ -23,7 +23,7 @@ _FEW = 6.0  # rules a record, asked one by one, that are cheaper than finding th
 _PRICE = 40  # times that a rule is asked which are as dear as choosing its witnesses anew
 _LATER = 4  # times as many until the next review
 _SAMPLE = 32  # records
-_SAMPLE_BYTES = 16_384  # of a record are looked at
+_SAMPLE_BYTES = 4_096  # of a record are kept
 _SELDOM = 0.01  # share of records: a witness found so seldom stays
 _TIE = 1e-3  # of a guess: where records hold neither of two pieces
 
@@ -65,7 +65,7 @@ class Prefilter:
         if found:
             found.clear()
         self._seen += 1
-        self._sample.append(raw)
+        self._sample.append(raw[:_SAMPLE_BYTES])
         if self._database is not None:
             self._database.scan(raw, match_event_handler=self._take)
         return self._asking(raw, found) if found else self._nothing
@@ -124,7 +124,7 @@ class _Held:
     """How often records hold a piece: those of a sample, or more of them where ``known`` has it."""
 
     def __init__(self, sample: Iterable[bytes], known: Mapping[bytes, float]) -> None:
-        self._sample = [raw[:_SAMPLE_BYTES].lower() for raw in sample]
+        self._sample = [raw.lower() for raw in sample]
         self._known = known
         self._rates: dict[bytes, float] = {}
 

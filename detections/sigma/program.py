@@ -1,45 +1,24 @@
 """The rules of one log source, compiled: which of them does an event meet?
 
-Of an event only the fields that a rule tests are looked at. A field's value gives, by memory or by one scan, the
-numbers of the tests that it meets; what all fields gave, together, gives by memory or by evaluating the rules that it
-is a witness for, the rules that are met (docs/decisions/0008-engine.md).
+The bytes of its record say which rules it can meet (``prefilter.py``); these are asked one by one (``predicate.py``),
+or, where there are many, found by what the event's fields give (``by_fields.py``).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from collections.abc import Sequence
+from datetime import tzinfo
+from functools import cached_property
 
-from detections.sigma.compilation import Condition
-from detections.sigma.compilation import condition as compiled
+from detections.sigma.by_fields import ByFields
 from detections.sigma.decoding import partial_decoder
-from detections.sigma.expression import Test, fields, tests
-from detections.sigma.memo import Memo, Memory
+from detections.sigma.expression import fields, parents
+from detections.sigma.memo import Memory
 from detections.sigma.predicate import Predicate, predicate
 from detections.sigma.prefilter import ANY, Candidates, Prefilter
 from detections.sigma.rule import Rule
-from detections.sigma.scanner import NONE, Numbers, is_of_value, scanner
-from detections.sigma.view import Cell, Scalar, View
-from detections.sigma.witness import Witnesses, guess, witnesses
+from detections.sigma.view import View
 from wardwatch.event import Document, decode
-
-FieldMemo = Memo[Scalar, Numbers]
-Outcome = tuple[tuple[int, ...], tuple[int, ...]]
-"""Places of the rules that are met, and of those whose condition has to see the event."""
-
-_NOWHERE = View({}, UTC)
-
-
-@dataclass(slots=True)
-class Place:
-    """One rule of a program; its condition is compiled when first a candidate. ``asks``: it must see the event."""
-
-    rule: Rule
-    asks: bool = False
-    condition: Condition | None = None
-    predicate: Predicate | None = None
 
 
 class Program:
@@ -48,17 +27,16 @@ class Program:
     def __init__(self, rules: Sequence[Rule], memory: Memory, also: frozenset[str] = frozenset()) -> None:
         self.rules = tuple(rules)
         self.fields = frozenset[str]().union(*(fields(rule.condition) for rule in rules))
-        self.numbers: dict[Test, int] = {}
-        self.places = [Place(rule) for rule in rules]
-        self.memos = self._compile(memory)
-        self._keywords = self.memos.get("")
         self.candidates = Prefilter([rule.condition for rule in rules], memory).candidates
-        self._nests = frozenset(parent for name in self.memos for parent in _parents(name))
-        self._read: dict[str, FieldMemo | None] = dict.fromkeys(self._nests)
-        self._read |= {name: memo for name, memo in self.memos.items() if name}
-        self._partial = partial_decoder(frozenset(self._read) | self._named() | also)
-        self._witnessed, self._always = self._witnesses()
-        self.outcomes: Memo[tuple[Numbers, ...], Outcome] = Memo(self._outcome, memory)
+        named = frozenset(name for field in self.fields if field for name in (field, *parents(field)))
+        self._partial = partial_decoder(named | also)
+        self._memory = memory
+        self._predicates: dict[int, Predicate] = {}
+
+    @cached_property
+    def by_fields(self) -> ByFields:
+        """The rules as they are found by fields; compiled when first needed."""
+        return ByFields(self.rules, self._memory)
 
     def decode(self, raw: bytes, candidates: Candidates) -> Document:
         """Return the document in a record as far as its candidates need it; raises DecodeError.
@@ -72,112 +50,15 @@ class Program:
 
         ``candidates`` are what ``self.candidates`` said of its record.
         """
-        if candidates.places is not None:
+        if candidates.places is None:
+            places = self.by_fields.match(doc, zone, keywords=candidates.whole)
+        else:
             view = View(doc, zone)
-            return [self.rules[place] for place in candidates.places if self._predicate(place)(view)]
-        met = self._met(doc, zone)
-        if self._keywords is not None and candidates.whole:
-            met += _each(self._keywords, View(doc, zone).everything)
-        found, asking = self.outcomes[tuple(met)]
-        if asking:
-            numbers, view = NONE.union(*met), View(doc, zone)
-            found = tuple(sorted([*found, *(place for place in asking if self._holds(place, numbers, view))]))
-        return [self.rules[place] for place in found] if found else ()
-
-    def observe(self, wrap: Callable[[Rule, Condition], Condition]) -> None:
-        """Ask every condition of a candidate, with no answer remembered, through what ``wrap`` makes of it."""
-        for number, place in enumerate(self.places):
-            condition = self._compiled(number).condition
-            if condition is not None:
-                place.condition, place.asks = wrap(place.rule, condition), True
-        self.outcomes.clear()
-
-    def misses(self) -> dict[str, int]:
-        """Return for each field how many of its values were scanned, not remembered."""
-        return {field: memo.misses for field, memo in self.memos.items()}
-
-    def _compile(self, memory: Memory) -> dict[str, FieldMemo]:
-        by_field: defaultdict[str, set[Test]] = defaultdict(set)
-        for rule in self.rules:
-            for test in tests(rule.condition):
-                if is_of_value(test):
-                    by_field[test.field].add(test)
-        scanners = {field: scanner(frozenset(found)) for field, found in by_field.items()}
-        for each in scanners.values():
-            self.numbers |= each.numbers
-        return {field: Memo(each.scan, memory) for field, each in scanners.items()}
-
-    def _named(self) -> frozenset[str]:
-        """Return the fields that a rule reads in any way, with all that can hold them."""
-        return frozenset(name for field in self.fields if field for name in (field, *_parents(field)))
-
-    def _witnesses(self) -> tuple[dict[int, frozenset[int]], frozenset[int]]:
-        """Return the places of the rules by the numbers of their witnesses, and of those that have none."""
-        always: set[int] = set()
-        places: defaultdict[int, set[int]] = defaultdict(set)
-        for place, rule in enumerate(self.rules):
-            found = witnesses(rule.condition, _guess)
-            if found is None:
-                always.add(place)
-            for test in found[1] if found else ():
-                places[self.numbers[test]].add(place)
-        return {number: frozenset(found) for number, found in places.items()}, frozenset(always)
-
-    def _met(self, doc: Document, zone: tzinfo) -> list[Numbers]:
-        met: list[Numbers] = []
-        read = self._read
-        for field in read.keys() & doc.keys():
-            memo, value = read[field], doc[field]
-            kind = value.__class__
-            if kind is str or kind is int:
-                if memo is not None and (numbers := memo[value]):
-                    met.append(numbers)
-            elif field in self._nests:  # its value may hold other fields, which are found by their path
-                return self._resolved(View(doc, zone))
-            elif memo is not None:
-                met.extend(_each(memo, View(doc, zone).cells(field) or ()))
-        return met
-
-    def _resolved(self, view: View) -> list[Numbers]:
-        cells = ((memo, view.cells(field) or ()) for field, memo in self.memos.items() if field)
-        return [numbers for memo, found in cells for numbers in _each(memo, found)]
-
-    def _outcome(self, met: tuple[Numbers, ...]) -> Outcome:
-        numbers = NONE.union(*met)
-        places = sorted(self._always.union(*(self._witnessed.get(number, NONE) for number in numbers)))
-        asking = tuple(place for place in places if self._compiled(place).asks)
-        found = (place for place in places if not self.places[place].asks and self._holds(place, numbers, _NOWHERE))
-        return tuple(found), asking
-
-    def _holds(self, place: int, numbers: Numbers, view: View) -> bool:
-        condition = self._compiled(place).condition
-        return condition is not None and condition(numbers, view)
+            places = [place for place in candidates.places if self._predicate(place)(view)]
+        return [self.rules[place] for place in places] if places else ()
 
     def _predicate(self, place: int) -> Predicate:
-        found = self.places[place]
-        if found.predicate is None:
-            found.predicate = predicate(found.rule.condition)
-        return found.predicate
-
-    def _compiled(self, place: int) -> Place:
-        found = self.places[place]
-        if found.condition is None:
-            found.asks = not all(test in self.numbers for test in tests(found.rule.condition))
-            found.condition = compiled(found.rule.condition, self.numbers)
+        found = self._predicates.get(place)
+        if found is None:
+            found = self._predicates[place] = predicate(self.rules[place].condition)
         return found
-
-
-def _guess(test: Test) -> Witnesses[Test] | None:
-    return (guess(test), frozenset((test,))) if is_of_value(test) else None
-
-
-def _each(memo: FieldMemo, cells: Iterable[Cell]) -> Iterator[Numbers]:
-    for cell in cells:
-        value = cell.raw
-        if numbers := memo[value] if value.__class__ is str or value.__class__ is int else memo.of(value):
-            yield numbers
-
-
-def _parents(name: str) -> Iterator[str]:
-    """Yield what a nested document could have in a field's place: ``a`` and ``a.b`` for ``a.b.c``."""
-    return (name[:at] for at, letter in enumerate(name) if letter == ".")

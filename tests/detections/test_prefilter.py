@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detections.sigma import Ruleset, RuleText, prefilter
+from detections.sigma.memo import Memo, Memory
 from detections.sigma.pieces import required
 from detections.sigma.program import Program
 from detections.sigma.ruleset import ZONE
@@ -122,6 +123,15 @@ def test_where_most_records_ask_many_rules_any_rule_is_asked_by_what_all_fields_
     assert asked[0] == tuple(range(9))
     assert asked[-1] is None
     assert met(subject, usual) == [str(number) for number in range(9)]
+
+
+def test_a_choice_that_is_taken_up_forgets_the_answers_of_every_generation() -> None:
+    memory, answers = Memory(1 << 20), iter(["old", "new"])
+    memo: Memo[str, str] = Memo(lambda _: next(answers), memory)
+    assert memo["pieces"] == "old"
+    memory.take(1 << 20)  # a new generation begins
+    memo.clear()
+    assert memo["pieces"] == "new"
 
 
 PATTERNS = [
