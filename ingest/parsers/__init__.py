@@ -102,6 +102,8 @@ PARSERS = (
     "cups",
     "mdm",
     "veeam",
+    "bastion",
+    "endpoint_security",
     "iot_telemetry",
     "claroty_xdome",
     "armis",
@@ -150,6 +152,8 @@ MAPPINGS = (
     "iot_telemetry",
     "claroty_xdome",
     "armis",
+    "bastion",
+    "endpoint_security",
 )
 """Sources that a file of ``ingest/mappings`` describes."""
 
