@@ -42,7 +42,9 @@ _DATASETS = {
     "nginx.access": LogSource("nginx", "webserver", "nginx"),
     "nginx.error": LogSource("nginx", "webserver", "nginx"),
     "safeline.event": LogSource("safeline", "webserver", "waf"),
+    "sangfor.atrust": LogSource("sangfor", "", "atrust"),
     "tencent.cloudaudit": LogSource("tencent", "", "cloudaudit"),
+    "tencent.cos_access": LogSource("tencent", "", "cos"),
     "tomcat.access": LogSource("apache", "webserver", "tomcat"),
     "topsec.firewall": LogSource("topsec", "firewall", "tos"),
     "vmware.vcenter": LogSource("vmware", "", "vcenter"),
@@ -54,6 +56,20 @@ _DATASETS = {
         f"zeek.{log}": LogSource("zeek", "", log)
         for log in ("conn", "dce_rpc", "dhcp", "kerberos", "mysql", "notice", "rdp", "smb_files", "ssh", "ssl")
     },
+    **{
+        f"sysmon.{category}": LogSource("linux", category, "sysmon")
+        for category in (
+            "process_creation",
+            "network_connection",
+            "sysmon_status",
+            "process_termination",
+            "raw_access_thread",
+            "file_event",
+            "file_delete",
+            "sysmon_error",
+        )
+    },
+    "sysmon.other": LogSource("linux", "", "sysmon"),
     **{
         f"jumpserver.{log}": LogSource("jumpserver", "", log)
         for log in ("ftp", "host_session", "login", "operation", "password_change", "session_command")

@@ -33,6 +33,7 @@ _TEXT = (
     ("jumpserver", re.compile(rb"[^\n]{0,300}\bjumpserver: \w+ - \{"), "jumpserver: <kind>_log"),
     ("h3c", re.compile(rb"[^\n]{0,300}%%10[\w-]+/[0-7]/"), "%%10MODULE/severity/MNEMONIC"),
     ("sangfor_af", re.compile(rb"[^\n]{0,300}\bfwlog: "), "fwlog: 日志类型"),
+    ("sangfor_atrust", re.compile(rb"[^\n]{0,300}\bsdp-\w{1,32}@\w{1,32}Log(?:\[\d+\])?: \{"), "sdp-…@…Log: of aTrust"),
     ("dnsmasq", re.compile(rb"[^\n]{0,300}\bdnsmasq(?:-dhcp)?(?:\[\d+\])?: "), "dnsmasq in syslog"),
     ("vcenter", re.compile(rb"[^\n]{0,300}Event \[\d+\] \[\d+-\d+\] \["), "Event [id] of vCenter"),
     (
@@ -42,6 +43,11 @@ _TEXT = (
     ),
     ("bind", re.compile(rb"[^\n]{0,300}\bclient (?:@0x\w+ )?[\w.:]+#\d+[^\n]{0,300}query"), "client …: query:"),
     ("s3_access", re.compile(rb"\S+ \S+ \[[^\]\n]+\] \S+ \S+ \S+ (?:REST|BATCH|S3)\."), "S3 operations"),
+    (
+        "cos_access",
+        re.compile(rb"\d\.\d [a-z0-9-]{1,80} [a-z0-9-]{1,40} \d{4}-\d\d-\d\dT[\d:]{8}Z "),
+        "COS access logs",
+    ),
     ("nginx", re.compile(rb"\d{4}/\d\d/\d\d [\d:]{8} \[\w+\] \d+#"), "nginx's error log"),
     ("nginx", re.compile(_REQUEST + rb' "'), "the combined log format"),
     ("tomcat", re.compile(_REQUEST), "the common log format"),
@@ -53,6 +59,7 @@ _TEXT = (
         re.compile(rb"\d{8} {1,2}\d{1,2}:\d\d:\d\d,|<\d+>[^\n]{0,200}mysql-server_auditing"),
         "server_audit's CSV",
     ),
+    ("sysmon_linux", re.compile(rb"[^\n]{0,300}<Event><System><Provider Name=\"Linux-Sysmon\""), "Linux-Sysmon's XML"),
     ("linux", re.compile(rb"<\d{1,3}>|[A-Z][a-z]{2} [ \d]\d [\d:]{8} |\d{4}-\d\d-\d\dT\S+ \S+ \S+: "), "syslog lines"),
 )
 """Source, what its first bytes look like, and that in words; in order, because others travel in syslog too."""
@@ -131,5 +138,6 @@ _JSON: tuple[tuple[str, Callable[[dict[str, Any]], bool], str], ...] = (
     ("actiontrail", _is_actiontrail, "ActionTrail's events"),
     ("cloudaudit", _has("eventName", "eventRegion"), "CloudAudit's events"),
     ("oss_access", _has("bucket", "operation", "client_ip"), "OSS access logs"),
+    ("cos_access", _has("bucketName", "eventName", "qcsRegion"), "COS access logs"),
     ("api_gateway", _is_gateway, "requests of a gateway"),
 )

@@ -97,10 +97,13 @@ PARSERS = (
     "windows",
     "linux",
     "auditd",
+    "sysmon_linux",
     "generic_syslog",
     "cups",
     "mdm",
     "veeam",
+    "bastion",
+    "endpoint_security",
     "iot_telemetry",
     "claroty_xdome",
     "armis",
@@ -111,6 +114,7 @@ PARSERS = (
     "zeek",
     "h3c",
     "sangfor_af",
+    "sangfor_atrust",
     "topsec",
     "fortigate",
     "paloalto",
@@ -130,6 +134,7 @@ PARSERS = (
     "cloudaudit",
     "s3_access",
     "oss_access",
+    "cos_access",
     "api_gateway",
     "vcenter",
     "reveal",
@@ -147,6 +152,8 @@ MAPPINGS = (
     "iot_telemetry",
     "claroty_xdome",
     "armis",
+    "bastion",
+    "endpoint_security",
 )
 """Sources that a file of ``ingest/mappings`` describes."""
 

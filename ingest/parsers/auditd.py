@@ -2,7 +2,8 @@
 
 Lines of one event that stand together become one event; by syslog each line is one. Values in hex are text that held
 spaces or quotes. Sources: audit-userspace wiki "audit record fields", auditctl(8), auditd.conf(5). SigmaHQ's rules of
-product linux, service auditd name the raw fields (type, a0, exe, key): they are kept as ``auditd.*``.
+product linux, service auditd name the raw fields (type, a0, exe, key): they are kept as ``auditd.*``, the arguments of
+a command up to the eighth.
 """
 
 from __future__ import annotations
@@ -42,10 +43,22 @@ _NAMES = {
     "name": "file.path",
     "key": "auditd.key",
     "syscall": "auditd.syscall",
+    "euid": "auditd.data.euid",
+    "unit": "auditd.data.unit",
     "op": "auditd.operation",
     "terminal": "auditd.terminal",
     "node": "host.name",
 }
+_ARGUMENTS = (
+    "auditd.data.a0",
+    "auditd.data.a1",
+    "auditd.data.a2",
+    "auditd.data.a3",
+    "auditd.data.a4",
+    "auditd.data.a5",
+    "auditd.data.a6",
+    "auditd.data.a7",
+)
 _LOGINS = ("USER_LOGIN", "USER_AUTH", "USER_ACCT", "CRED_ACQ", "USER_START")
 _IAM = ("ADD_USER", "DEL_USER", "ADD_GROUP", "DEL_GROUP", "USER_CHAUTHTOK", "GRP_MGMT", "USER_MGMT", "ROLE_ASSIGN")
 _ENDS = ("USER_END", "USER_LOGOUT", "CRED_DISP")
@@ -113,6 +126,7 @@ def _decoded(value: str) -> str:
 def _command(doc: Document, found: list[tuple[str, str, str, dict[str, str]]]) -> None:
     arguments = next((pairs for kind, _, _, pairs in found if kind == "EXECVE"), {})
     words = [arguments[name] for name in sorted(filter(_ARGUMENT.fullmatch, arguments), key=lambda a: int(a[1:]))]
+    doc.update(zip(_ARGUMENTS, words, strict=False))
     title = next((pairs.get("proctitle", "") for kind, _, _, pairs in found if kind == "PROCTITLE"), "")
     commands = next((pairs.get("cmd", "") for kind, _, _, pairs in found if kind == "USER_CMD"), "")
     put(doc, "process.command_line", " ".join(words) or commands or title)
@@ -144,7 +158,7 @@ PARSER = Parser(
     split,
     parse,
     {
-        **dict.fromkeys(("process.command_line",), Action.COMMAND),
+        **dict.fromkeys(("process.command_line", *_ARGUMENTS), Action.COMMAND),
         **dict.fromkeys(
             (
                 "process.executable",
@@ -155,6 +169,8 @@ PARSER = Parser(
                 "auditd.operation",
                 "auditd.terminal",
                 "auditd.syscall",
+                "auditd.data.euid",
+                "auditd.data.unit",
                 "source.domain",
                 "user.name",
                 "user.domain",

@@ -70,7 +70,7 @@ def parse(record: Record, site: Site) -> list[Parsed]:
         frame = syslog.parse(data, zone=site.zone, received=record.received)
         header |= _header(frame)
         data = frame.body.strip(_BLANK + b"\0")
-    read = _audit(read_xml(data, site.charset), site.zone) if data.startswith(b"<") else _UNREAD
+    read = _audit(read_xml(data, site.charset, step="dicom_audit"), site.zone) if data.startswith(b"<") else _UNREAD
     doc = _FIXED | header | {name: value for name, value in read.items() if value not in (None, "", [])}
     return [Parsed(doc, LOGSOURCE)]
 

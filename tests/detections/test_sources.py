@@ -91,7 +91,6 @@ def test_every_windows_service_that_sigmahq_names_has_a_channel(sigmahq: Ruleset
 
 EXCEPTIONS = {
     ("web", "http.request.headers.cookie"),  # cookies hold sessions and are never copied; such rules have no data
-    ("linux_endpoint", "process.session_leader.pid"),  # of agents that a site reads by a mapping of its own
 }
 """Steps whose field no parser sets and the schema file does not have."""
 

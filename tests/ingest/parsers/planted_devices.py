@@ -95,6 +95,38 @@ def planted(name: str, identity: str, phone: str, record: str, staff: str) -> di
             f"文件名:{name}{identity}.doc, "
             f"描述:{words}, 系统动作:拒绝, URL:his.example{url}".encode("gbk"),
         ),
+        "sangfor_atrust": (
+            "sangfor_atrust",
+            b"<150>Mar  1 02:11:09 h sdp-proxy@userProxyLog[1]: "
+            + orjson.dumps(
+                {
+                    "actor": {
+                        "name": staff,
+                        "displayName": name,
+                        "phoneNumber": phone,
+                        "email": words,
+                        "description": words,
+                        "groupPath": name,
+                        "domain": name,
+                    },
+                    "src": {"ip": "10.3.1.5", "dvc": {"hostname": name}, "client": {"httpUserAgent": agent}},
+                    "event": {
+                        "mainType": name,
+                        "subType": "user.access",
+                        "timestamp": 1772302269501,
+                        "result": "SUCCESS",
+                        "reason": f"姓名：{name} {identity} {phone}",
+                        "details": words,
+                    },
+                    "target": {"type": name, "name": words, "details": words},
+                    "network": {
+                        "app": {"name": name},
+                        "web": {"reqUrl": f"http://h{url}", "reqReferer": f"http://h{url}"},
+                    },
+                    "vendor": {"product": "aTrust", "sourceName": name},
+                }
+            ),
+        ),
         "topsec": (
             "topsec",
             f'id=tos time="2026-03-01 02:11:09" fw=T pri=5 type=mgmt user={staff} src=10.3.9.14 op="Modify" result=0 '
@@ -293,6 +325,30 @@ def planted(name: str, identity: str, phone: str, record: str, staff: str) -> di
                     "referer": f"http://h{url}",
                     "user_agent": agent,
                     "access_id": words,
+                }
+            ),
+        ),
+        "cos_access": (
+            "cos_access",
+            f"1.0 b-1 ap-x 2026-02-28T18:11:09Z h GetObject 10.3.1.5 {quote(words)} - 1 0 "
+            f"/{quote(name)}/{identity}.zip GET {quote(agent)} 200 - {quote(words)} 1 1 USER "
+            f'STANDARD 1 1 1:{staff} r 1 - - http://h{url} "GET {url} HTTP/1.1"'.encode(),
+        ),
+        "cos_access in JSON": (
+            "cos_access",
+            orjson.dumps(
+                {
+                    "eventName": "PutObject",
+                    "eventTime": "2026-02-28T18:11:09Z",
+                    "bucketName": "b-1",
+                    "resHttpCode": "200",
+                    "resErrorMsg": words,
+                    "reqPath": f"/{name}/{identity}.zip",
+                    "requestUri": url,
+                    "referer": f"http://h{url}",
+                    "userAgent": agent,
+                    "requester": f"1:{staff}",
+                    "userSecretKeyId": words,
                 }
             ),
         ),

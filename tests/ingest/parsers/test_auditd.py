@@ -48,3 +48,14 @@ def test_records_of_two_events_are_not_joined() -> None:
 def test_what_is_no_record_is_refused(data: bytes) -> None:
     with pytest.raises(ParseError):
         one(data)
+
+
+def test_the_arguments_of_a_command_are_fields_of_their_own_as_rules_name_them() -> None:
+    names = [f"auditd.data.a{number}" for number in range(5)]
+    assert [docs()[0].get(name) for name in names] == ["tar", "czf", "/tmp/my x.tgz", "/opt/his", None]
+
+
+def test_the_registers_of_a_system_call_are_not_arguments() -> None:
+    record = b"type=SYSCALL msg=audit(1772302269.155:1): syscall=59 success=yes a0=7ffd a1=0 euid=0"
+    doc = one(record)
+    assert (doc.get("auditd.data.a0"), doc["auditd.data.euid"]) == (None, "0")
