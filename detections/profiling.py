@@ -1,4 +1,4 @@
-"""What each rule costs: its condition timed on every event for which it is a candidate."""
+"""What each rule costs in the matcher: its condition timed on every event for which it is a candidate."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from datetime import tzinfo
 from time import perf_counter_ns
 
 from detections.archive import Archive, Span
-from detections.sigma import Match, Rule, Ruleset
-from detections.sigma.compilation import Condition
+from detections.sigma import Rule, Ruleset
 from detections.sigma.expression import fields
-from detections.sigma.program import Program
-from detections.sigma.scanner import Numbers
-from detections.sigma.view import View
-from wardwatch.event import Event
+from detections.sigma.program import Answer, Program
+from wardwatch.event import Event, encode
 
 
 @dataclass
 class Cost:
     """One rule: the time of its condition, on how many events it was evaluated, and how many of those matched.
 
-    ``misses`` counts the values of the fields it reads that had to be scanned; rules with the same fields share them.
+    ``misses`` counts the values of the fields it reads that had to be scanned, where a log source's rules are found by
+    fields and not by the record's bytes; rules with the same fields share them.
     """
 
     rule: Rule
@@ -33,7 +31,7 @@ class Cost:
 
 
 class Profile:
-    """Matches as the ruleset does, and keeps what each rule cost; times are nanoseconds."""
+    """Matches as the matcher does, and keeps what each rule cost; times are nanoseconds."""
 
     def __init__(self, rules: Ruleset) -> None:
         self.events = 0
@@ -42,14 +40,16 @@ class Profile:
         self._programs: dict[int, Program] = {}
         self._costs = {id(rule): Cost(rule) for rule in rules.rules}
 
-    def match(self, event: Event, zone: tzinfo) -> list[Match]:
-        """Return the matches of an event."""
+    def match(self, event: Event, zone: tzinfo) -> Sequence[Rule]:
+        """Return the rules that an event meets, found as the matcher finds them."""
         program = self._rules.program(event.logsource)
         if id(program) not in self._programs:
             self._programs[id(program)] = program
-            program.by_fields.observe(self._timed)
+            program.observe(self._timed)
+        raw = encode(event.doc)
         began = perf_counter_ns()
-        found = self._rules.match(event, zone)
+        candidates = program.candidates(raw)
+        found = program.match(event.doc, zone, candidates) if candidates.places != () else ()
         self.time_ns += perf_counter_ns() - began
         self.events += 1
         return found
@@ -84,12 +84,12 @@ class Profile:
                 misses = program.by_fields.misses()
                 yield from (misses.get(field, 0) for field in fields(rule.condition))
 
-    def _timed(self, rule: Rule, condition: Condition) -> Condition:
+    def _timed(self, rule: Rule, condition: Answer) -> Answer:
         cost = self._costs[id(rule)]
 
-        def timed(met: Numbers, view: View) -> bool:
+        def timed(*asked: object) -> bool:
             began = perf_counter_ns()
-            held = condition(met, view)
+            held = condition(*asked)
             cost.time_ns += perf_counter_ns() - began
             cost.candidates += 1
             cost.matches += held

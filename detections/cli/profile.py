@@ -48,7 +48,8 @@ def profile(
 
     Measured on the events of files, or on a sample of those that are archived. A candidate is an event on which the
     rule's condition was evaluated; those without match are work for nothing. A miss is a value of one of the rule's
-    fields that had to be scanned because it was not seen before.
+    fields that had to be scanned because it was not seen before: only where a log source's events ask so many rules
+    that these are found by fields.
 
     \b
     Examples:
@@ -114,9 +115,9 @@ def _print(measured: Profile, top: int) -> None:
         numbers = (cost.candidates, cost.candidates - cost.matches, cost.misses)
         table.add_row(safe(cost.rule.title), f"{measured.share(cost):.1%}", *(f"{number:,}" for number in numbers))
     fields = Table("field", "memo misses", box=None)
-    for field, misses in measured.field_misses().most_common(top):
+    for field, misses in (+measured.field_misses()).most_common(top):
         fields.add_row(safe(field or "(every value)"), f"{misses:,}")
     in_conditions = sum(map(measured.share, costs))
     seconds = measured.time_ns / 1e9
-    Console().print(table, fields)
+    Console().print(table, *([fields] if fields.rows else []))
     typer.echo(f"{measured.events:,} events, {seconds:.2f} s matching, {in_conditions:.0%} of it in conditions")

@@ -63,7 +63,7 @@ class ByFields:
             found = tuple(sorted([*found, *(place for place in asking if self._holds(place, numbers, view))]))
         return found
 
-    def observe(self, wrap: Callable[[Rule, Condition], Condition]) -> None:
+    def observe(self, wrap: Callable[[Rule, Callable[..., bool]], Callable[..., bool]]) -> None:
         """Ask every condition of a candidate, with no answer remembered, through what ``wrap`` makes of it."""
         for number, place in enumerate(self.places):
             condition = self._compiled(number).condition

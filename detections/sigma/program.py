@@ -6,7 +6,7 @@ or, where there are many, found by what the event's fields give (``by_fields.py`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from functools import cached_property
 
@@ -19,6 +19,9 @@ from detections.sigma.prefilter import ANY, Candidates, Prefilter
 from detections.sigma.rule import Rule
 from detections.sigma.view import View
 from wardwatch.event import Document, decode
+
+Answer = Callable[..., bool]
+"""A condition in either form: of the event, or of the numbers of the tests that it meets."""
 
 
 class Program:
@@ -56,6 +59,11 @@ class Program:
             view = View(doc, zone)
             places = [place for place in candidates.places if self._predicate(place)(view)]
         return [self.rules[place] for place in places] if places else ()
+
+    def observe(self, wrap: Callable[[Rule, Answer], Answer]) -> None:
+        """Ask every candidate through what ``wrap`` makes of its condition, with no answer remembered."""
+        self._predicates = {place: wrap(rule, predicate(rule.condition)) for place, rule in enumerate(self.rules)}
+        self.by_fields.observe(wrap)
 
     def _predicate(self, place: int) -> Predicate:
         found = self._predicates.get(place)
