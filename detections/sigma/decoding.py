@@ -10,16 +10,16 @@ import msgspec
 from wardwatch.errors import DecodeError
 from wardwatch.event import MAX_BYTES, Document, check, decode
 
-MOST = 48  # fields; each key of a record is compared with every one, so that beyond it decoding everything is faster
+MOST = 48  # fields; each key of a record is compared with every one: beyond it decoding everything is faster
 
 
 def partial_decoder(fields: frozenset[str]) -> Callable[[bytes], Document]:
-    """Return the function that decodes those top-level fields of a record; raises DecodeError as ``decode`` does.
+    """Return the function that decodes at least those top-level fields of a record; raises DecodeError as ``decode``.
 
-    What the other fields hold has to be JSON and is not looked at otherwise.
+    What other fields hold has to be JSON and is mostly not looked at otherwise.
     """
     if len(fields) > MOST:
-        return lambda raw: {name: value for name, value in decode(raw).items() if name in fields}
+        return decode
     wanted: Any = TypedDict("Wanted", dict.fromkeys(sorted(fields), Any), total=False)  # type: ignore[misc]
     take: Any = msgspec.json.Decoder(wanted).decode
 

@@ -7,7 +7,7 @@ an exponent. A piece is never missed: what JSON may have written in another way 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from detections.sigma.expression import Test, parents
@@ -46,8 +46,16 @@ def pieces(test: Test) -> tuple[Pieces, ...]:
         return ()
     if test.op == "number":
         return (_number(test.field, test.value),) if test.field and _INTEGER.fullmatch(test.value) else ()
+    if test.op == "re":
+        return tuple(found for texts in required(test.value) if (found := _each_written(texts)))
     opens, closes = _QUOTED.get(test.op, (False, False)) if _is_of_text(test.value) else (False, False)
     return tuple((each,) for text in _texts(test) for each in _written(text, opens=opens, closes=closes))
+
+
+def _each_written(texts: Iterable[str]) -> Pieces:
+    """Return a piece of each text, () where one has none."""
+    found = [max(_written(text), key=len, default=b"") for text in sorted(texts)]
+    return tuple(found) if all(found) else ()
 
 
 def _is_of_text(value: str) -> bool:
@@ -60,19 +68,22 @@ def _texts(test: Test) -> Iterator[str]:
         yield test.value
     elif test.op == "like":
         yield from (part for part in tokens(test.value) if part)
-    elif test.op == "re":
-        yield from required(test.value)
 
 
-def _written(text: str, *, opens: bool, closes: bool) -> Iterator[bytes]:
+def _written(text: str, *, opens: bool = False, closes: bool = False) -> Iterator[bytes]:
     """Yield the parts that JSON can write in one way only, escapes and the case of ASCII letters aside."""
     if not (text.isascii() and text.isprintable()):
         text = "".join(letter if _has_one_form(letter) else "\0" for letter in text)
     parts = text.split("\0")
     for place, part in enumerate(parts):
-        if len(part.encode()) >= _LEAST and not _NUMBER.issuperset(part):
+        if _is_worth(part):
             found = part.replace("\\", "\\\\").replace('"', '\\"').lower().encode()
             yield b'"' * (opens and not place) + found + b'"' * (closes and place == len(parts) - 1)
+
+
+def _is_worth(part: str) -> bool:
+    least = _LEAST if any(map(str.isalnum, part)) else _LEAST - 1
+    return len(part.encode()) >= least and not _NUMBER.issuperset(part)
 
 
 def _has_one_form(letter: str) -> bool:
@@ -98,29 +109,61 @@ def _number(field: str, digits: str) -> Pieces:
 _STEP = re.compile(
     r"""\\(?P<escaped>[^a-zA-Z0-9])     # a character that means itself
     |\\[abBdDsSwWzAnrtfv]               # a class, an anchor, a control character
-    |(?P<unknown>\\|\|)                 # what is not read here: the pattern is given up
+    |(?P<unknown>\\)                    # what is not read here: the pattern is given up
     |\[\^?\]?(?:\\.|[^\]\\])*\]         # a class
     |\{[0-9]*,?[0-9]*\}                 # how often
-    |[.^$(){}*+?]
+    |\(\?[a-zA-Z-]+\)                   # flags
+    |(?P<opens>\((?:\?(?:P?<\w+>|[a-zA-Z-]*:))?)
+    |[.^$(){}*+?|]
     |(?P<literal>.)""",
     re.DOTALL | re.VERBOSE,
 )
 _OPTIONAL = ("*", "?", "{")
 
+Texts = frozenset[str]
+"""Texts of which one is there."""
 
-def required(pattern: str) -> list[str]:
-    """Return texts that are in whatever an RE2 pattern finds: its letters outside groups; none where in doubt."""
-    if "[:" in pattern:
-        return []
-    texts, depth, at = [""], 0, 0
+
+class _Group:
+    """What a group of a pattern requires, in each of its alternatives."""
+
+    def __init__(self) -> None:
+        self.alternatives: list[list[Texts]] = [[]]
+        self.letters = ""
+
+    def end(self, *more: Texts) -> None:
+        """End a text; what follows it is not next to it."""
+        self.alternatives[-1] += [Texts((self.letters,)), *more] if self.letters else more
+        self.letters = ""
+
+    def required(self) -> list[Texts]:
+        """Return what is there whichever alternative is."""
+        self.end()
+        if len(self.alternatives) == 1:
+            return self.alternatives[0]
+        longest = [max(each, key=lambda texts: min(map(len, texts)), default=None) for each in self.alternatives]
+        return [] if None in longest else [Texts().union(*filter(None, longest))]
+
+
+def required(pattern: str) -> list[Texts]:
+    """Return what is in whatever an RE2 pattern finds, by its letters; nothing where in doubt."""
+    groups, at = [_Group()], 0
     while step := _STEP.match(pattern, at):
         at = step.end()
-        if step["unknown"] and not (depth and step[0] == "|"):
-            return []
-        depth += {"(": 1, ")": -1}.get(step[0], 0)
+        inner, optional = groups[-1], pattern.startswith(_OPTIONAL, at)
         letter = step["escaped"] or step["literal"]
-        if depth or letter is None or pattern.startswith(_OPTIONAL, at):
-            texts.append("")
-        else:
-            texts[-1] += letter
-    return [text for text in texts if text] if at == len(pattern) else []
+        if letter and not optional:
+            inner.letters += letter
+            continue
+        inner.end()
+        if step["opens"]:
+            groups.append(_Group())
+        elif step[0] == "|":
+            inner.alternatives.append([])
+        elif step[0] == ")" and len(groups) > 1:
+            groups.pop()
+            groups[-1].end(*([] if optional else inner.required()))
+        elif step["unknown"]:
+            return []
+    certain = at == len(pattern) and len(groups) == 1 and "[:" not in pattern
+    return groups[0].required() if certain else []

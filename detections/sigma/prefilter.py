@@ -46,7 +46,8 @@ class Prefilter:
     def __init__(self, conditions: Sequence[Expression], memory: Memory) -> None:
         self._conditions = conditions
         keywords = [pieces(test) for each in conditions for test in tests(each) if not test.field]
-        self._keywords = {max((each for (each,) in options), key=len) for options in keywords if options}
+        longest = [max(options, key=lambda found: min(map(len, found))) for options in keywords if options]
+        self._keywords = {piece for found in longest for piece in found}
         self._whole = () in keywords
         self._found: list[int] = []
         self._hits: Counter[int] = Counter()

@@ -144,6 +144,9 @@ PATTERNS = [
     r"ab*cde+f",
     r"x\Qa.b\Ey",
     r"foo$|bar",
+    r"(?i)(set).*&&\s?set.*(environment|invoke|\$?\{?input).*&&",
+    r"(ab|(cd|ef)gh)+x{2,3}(?:yz)*",
+    r"a(b|)c|(?P<n>de)f?",
 ]
 
 
@@ -153,10 +156,30 @@ PATTERNS = [
 def test_what_a_pattern_requires_is_in_whatever_it_finds(pattern: str, data: st.DataObject) -> None:
     text = data.draw(st.from_regex(pattern.replace("[[:alpha:]]", "[a-z]").replace(r"\Qa.b\E", r"a\.b")))
     if re2.search(pattern, text):
-        assert all(each.casefold() in text.casefold() for each in required(pattern))
+        assert all(any(each.casefold() in text.casefold() for each in texts) for texts in required(pattern))
 
 
-def test_what_a_pattern_requires_is_read_where_it_is_certain() -> None:
-    assert required(r"^cmd.{0,5}(?:/c|/r).+clip(?:\.exe)?.+clipboard\]::\(") == ["cmd", "clip", "clipboard]::("]
-    assert required(r"ab*cde+f") == ["a", "cde", "f"]
-    assert required(r"a|b") == required(r"\x41bc") == required(r"\pLabc") == required("[[:alpha:]]abc") == []
+@pytest.mark.parametrize(
+    ("pattern", "texts"),
+    [
+        (
+            r"^cmd.{0,5}(?:/c|/r).+clip(?:\.exe)?.+clipboard\]::\(",
+            [{"cmd"}, {"/c", "/r"}, {"clip"}, {"clipboard]::("}],
+        ),
+        (r"ab*cde+f", [{"a"}, {"cde"}, {"f"}]),
+        (
+            r"(?i)(set).*&&\s?set.*(environment|invoke|\$?\{?input)",
+            [{"set"}, {"&&"}, {"set"}, {"environment", "invoke", "input"}],
+        ),
+        (r"x(a|b|)y", [{"x"}, {"y"}]),
+        (r"(ab|(cd|ef)gh)+", [{"ab", "cd", "ef"}]),
+        (r"(?P<n>ab)(cd)?(?:e)*", [{"ab"}]),
+        (r"a|b", [{"a", "b"}]),
+        (r"a|b?", []),
+        (r"\x41bc", []),
+        (r"\pLabc", []),
+        ("[[:alpha:]]abc", []),
+    ],
+)
+def test_what_a_pattern_requires_is_read_where_it_is_certain(pattern: str, texts: list[set[str]]) -> None:
+    assert required(pattern) == texts
