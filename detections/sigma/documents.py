@@ -82,6 +82,8 @@ def text(path: Path) -> str:
 def _starts(text: str, path: Path) -> list[tuple[int, int]]:
     depth, starts = 0, []
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if type(event) is yaml.ScalarEvent:  # most are
+            continue
         line, index = (event.start_mark.line + 1, event.start_mark.index) if event.start_mark else (1, 0)
         if isinstance(event, yaml.DocumentStartEvent):
             starts.append((line, index))
