@@ -14,6 +14,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from detections import matches
 from detections.alerter import Alerter
@@ -286,7 +287,7 @@ def test_an_alert_that_never_stops_changing_is_tried_again_later(store: Store, r
 @pytest.mark.parametrize("poison", [b"", b"{", b"[]", b"null", b'{"tenant": 1}', b"\xff", b'{"tenant": "a"}'])
 def test_a_poisonous_match_is_a_dead_letter_and_the_others_go_on(store: Store, ruleset: Ruleset, poison: bytes) -> None:
     good = record(ruleset, read_event(1), 1)
-    rejects = handled(store, [replace(good, offset=0, value=poison), good])
+    rejects = handled(store, [structs.replace(good, offset=0, value=poison), good])
     assert len(rejects) == 1
     assert own(alerts(store)[0])["count"] == 1
 
