@@ -134,12 +134,12 @@ class Ruleset:
             yield from self._by_source.get(key, ())
 
     def _take_over(self, previous: Ruleset) -> None:
-        """Have the programs that ``previous`` has, compiled before the first event needs them."""
+        """Take over the programs of ``previous`` that hold the same rules, with what they have learned."""
         self._memory = previous._memory
         for key, before in list(previous._programs.items()):
             rules = tuple(self.candidates(LogSource(*key)))
-            same = len(rules) == len(before.rules) and all(map(is_, rules, before.rules))
-            self._programs[key] = before if same else self._compile(rules)
+            if len(rules) == len(before.rules) and all(map(is_, rules, before.rules)):
+                self._programs[key] = before
 
     def _take(self, texts: Iterable[RuleText], vocabulary: Vocabulary, cache: RuleCache, previous: Ruleset) -> None:
         others: list[Parsed] = []
