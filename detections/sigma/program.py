@@ -25,13 +25,13 @@ Answer = Callable[..., bool]
 
 
 class Program:
-    """Compiled rules; ``fields`` are those it reads, "" among them stands for all. One thread at a time may match."""
+    """Compiled rules; ``candidates`` tells which a record can meet. One thread at a time may match."""
 
     def __init__(self, rules: Sequence[Rule], memory: Memory, also: frozenset[str] = frozenset()) -> None:
         self.rules = tuple(rules)
-        self.fields = frozenset[str]().union(*(fields(rule.condition) for rule in rules))
         self.candidates = Prefilter([rule.condition for rule in rules], memory).candidates
-        named = frozenset(name for field in self.fields if field for name in (field, *parents(field)))
+        read = {field for rule in rules for field in fields(rule.condition) if field}
+        named = frozenset(name for field in read for name in (field, *parents(field)))
         self._partial = partial_decoder(named | also)
         self._memory = memory
         self._predicates: dict[int, Predicate] = {}
