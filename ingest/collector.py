@@ -66,7 +66,8 @@ class Collector:
     def report(self) -> None:
         """Show listeners and spool in /health."""
         for listener in self.listening:
-            self.runtime.report(listener.name, ok=True, message=listener.address, **listener.state())
+            message = listener.problem or listener.address
+            self.runtime.report(listener.name, ok=not listener.problem, message=message, **listener.state())
         spool = self.intake.spool
         damage = f"{spool.lost} entries were lost to corruption" if spool.lost else ""
         details = {"waiting": spool.waiting, "bytes": spool.size_bytes, "sources": self.states()}

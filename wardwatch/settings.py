@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from wardwatch.errors import SettingsError
@@ -29,6 +29,19 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+TRANSPORTS: dict[str, tuple[str, ...]] = {
+    "udp": ("listen",),
+    "tcp": ("listen",),
+    "tls": ("listen", "certificate", "key"),
+    "mllp": ("listen",),
+    "http": ("listen", "path", "token"),
+    "file": ("path",),
+}
+"""Transport → the keys that it has beside those of every source."""
+
+_OF_EVERY_SOURCE = ("parser", "transport", "charset", "zone")
+
+
 class SourceSettings(_Section):
     """One source of a collector: what it sends (``parser``) and how it arrives (``transport``)."""
 
@@ -41,6 +54,13 @@ class SourceSettings(_Section):
     key: Path | None = Field(None, description="PEM private key of a TLS listener.")
     charset: str = Field("", description="Character set where the record does not declare one; default UTF-8.")
     zone: str = Field("", description="Time zone of times without one; default the site's.")
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        given = {name for name in self.model_fields_set if getattr(self, name) != type(self).model_fields[name].default}
+        for name in sorted(given.difference(_OF_EVERY_SOURCE, TRANSPORTS[self.transport])):
+            raise ValueError(f"{name} is no setting of transport {self.transport!r}")
+        return self
 
 
 class CollectorSettings(_Section):

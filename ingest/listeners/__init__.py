@@ -21,10 +21,14 @@ STOP_S = 3.0
 
 
 class Listener(Protocol):
-    """One way in. ``name`` is shown in /health; ``address`` is host and port as bound, or the file's glob."""
+    """One way in. ``name`` is shown in /health; ``address`` is host and port as bound, or the file's glob.
+
+    ``problem`` says why nothing comes in at present, "" while all is well.
+    """
 
     name: str
     address: str
+    problem: str
 
     def start(self) -> None:
         """Open it and serve in threads; raises SettingsError when it can't be opened."""

@@ -50,6 +50,8 @@ class _Seen:
 class FileListener:
     """Tails every file that the source's glob names; ``folder`` holds the positions."""
 
+    problem = ""
+
     def __init__(self, source: Source, intake: Intake, folder: Path) -> None:
         if not source.settings.path:
             remedy = 'set path = "/var/log/…/*.log"'

@@ -44,6 +44,8 @@ class _Refused(Exception):
 class HttpListener:
     """One server for all HTTP sources of one address, told apart by path."""
 
+    problem = ""
+
     def __init__(self, sources: Sequence[Source], intake: Intake) -> None:
         self._sources = sources
         self._intake = intake

@@ -39,6 +39,8 @@ def take_syslog(intake: Intake, source: Source, records: Sequence[Record], closi
 class TcpListener:
     """A TCP server for one source; ``framing`` cuts each connection's bytes, ``answer`` takes the records."""
 
+    problem = ""
+
     def __init__(
         self,
         source: Source,

@@ -18,6 +18,8 @@ _TICK_S = 0.2
 class UdpListener:
     """One socket, one record per datagram."""
 
+    problem = ""
+
     def __init__(self, source: Source, intake: Intake) -> None:
         self._source = source
         self._intake = intake

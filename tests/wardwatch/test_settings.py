@@ -55,6 +55,13 @@ def test_a_wrong_or_unknown_setting_is_refused_by_name(tmp_path: Path, text: str
     assert named in str(caught.value)
 
 
+def test_a_setting_of_another_transport_is_refused(tmp_path: Path) -> None:
+    text = '[[collector.sources]]\nparser = "linux"\ntransport = "udp"\nlisten = "0.0.0.0:514"\ntoken = "hush"\n'
+    with pytest.raises(SettingsError, match="token is no setting of transport 'udp'") as refused:
+        load(written(tmp_path, text))
+    assert "hush" not in str(refused.value)
+
+
 def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARDWATCH_BUSS", "kafka://x")
     with pytest.raises(SettingsError, match="WARDWATCH_BUSS is no setting"):
