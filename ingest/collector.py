@@ -24,6 +24,9 @@ from ingest.listeners.mllp import mllp_listener
 from ingest.listeners.tcp import TcpListener
 from ingest.listeners.udp import UdpListener
 from ingest.parsers import Parser
+from ingest.pollers import Feed, Poller
+from ingest.pollers.kafka import KafkaFeed
+from ingest.pollers.sql import SqlFeed
 from ingest.quarantine import Quarantine
 from ingest.spool import KINDS, Spool
 from ingest.vault import open_tokens
@@ -99,7 +102,7 @@ class Collector:
 
     def _seen(self, source: Source) -> dict[str, str | None]:
         last = asdict(self.intake.last.get(source.name, LastSeen()))
-        listen = source.settings.listen or source.settings.path
+        listen = source.settings.listen or source.settings.url or source.settings.path
         return {f"last_{name}": at for name, at in last.items()} | {
             "transport": source.settings.transport,
             "listen": listen,
@@ -152,9 +155,17 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
                 listeners.append(mllp_listener(source, intake))
             case "file":
                 listeners.append(FileListener(source, intake, folder))
+            case "sql":
+                listeners.append(_poller(source, intake, folder, SqlFeed(source)))
+            case "kafka":
+                listeners.append(_poller(source, intake, folder, KafkaFeed(source)))
             case "http":
                 http.setdefault(source.settings.listen, []).append(source)
     return [*listeners, *(HttpListener(group, intake) for group in http.values())]
+
+
+def _poller(source: Source, intake: Intake, folder: Path, feed: Feed) -> Poller:
+    return Poller(source, intake, folder, feed, source.settings.url, source.settings.every_s)
 
 
 def reveals(settings: Settings, folder: Path) -> Source:
