@@ -71,7 +71,7 @@ def parser_of(content: str, file: str) -> Parser:
         title=source.title,
         reads=source.reads,
         logsources=(logsource,),
-        query=Query(rows.select, tuple(rows.cursor), tuple(rows.databases)) if rows else None,
+        query=Query(rows.select, rows.cursor, rows.databases) if rows else None,
     )
     for number, test in enumerate(source.tests, 1):
         _check(found, test, number, file)

@@ -55,8 +55,13 @@ class Rows(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How a database is asked for the rows: a SELECT without order, one or two columns that order them, URL schemes."""
 
     select: str
-    cursor: list[str]
-    databases: list[Literal["postgresql", "mysql", "oracle", "mssql"]] = ["postgresql", "mysql", "oracle", "mssql"]
+    cursor: tuple[str, ...]
+    databases: tuple[Literal["postgresql", "mysql", "oracle", "mssql"], ...] = (
+        "postgresql",
+        "mysql",
+        "oracle",
+        "mssql",
+    )
 
 
 class Meaning(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -150,7 +150,9 @@ class SqlFeed:
             raise Unavailable(self._database.reason(error), step="sql", record=self._place.shown) from None
 
     def _rows(self, found: Iterator[Any], most_rows: int, most_bytes: int) -> tuple[list[Row], bool]:
-        names = list(next(found))
+        names = next(found, None)
+        if names is None:
+            return [], False
         places = {name.casefold(): index for index, name in enumerate(names)}
         indexes = [places[column.casefold()] for column in self._columns]
         rows: list[Row] = []

@@ -59,7 +59,7 @@ class Database(Protocol):
         """Return a connection whose statements are read-only where the server can, and limited to STATEMENT_S."""
 
     def rows(self, connection: Any, statement: str, values: dict[str, Any]) -> Generator[Sequence[Any], None, None]:
-        """Yield the names of the columns, then the rows as they come."""
+        """Yield the names of the columns, then the rows as they come; perhaps nothing where there are none."""
 
     def quoted(self, query: str) -> str:
         """Return the site's query so that nothing in it is taken for a placeholder."""

@@ -43,11 +43,10 @@ class _PostgreSql:
     def rows(self, connection: Any, statement: str, values: dict[str, Any]) -> Generator[Sequence[Any], None, None]:
         with _limited(connection), connection.cursor() as cursor:
             stream = cursor.stream(statement, values)
-            first = next(stream, None)
-            yield [column.name for column in cursor.description or ()]
-            if first is not None:
+            for first in stream:  # before it there is no description
+                yield [column.name for column in cursor.description or ()]
                 yield first
-            yield from stream
+                yield from stream
 
     def quoted(self, query: str) -> str:
         return query.replace("%", "%%")

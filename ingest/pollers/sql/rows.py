@@ -75,7 +75,7 @@ def _text(value: bytes) -> str:
         text = value.decode()
     except UnicodeDecodeError:
         return value.hex()
-    return text if text.isprintable() or text.split() else value.hex()
+    return text if "".join(text.split()).isprintable() else value.hex()
 
 
 _KINDS: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
