@@ -77,6 +77,11 @@ class SourceSettings(_Section):
             raise ValueError(f"{name} is no setting of transport {self.transport!r}")
         return self
 
+    @property
+    def place(self) -> str:
+        """Where it listens, what it asks, or the glob of its files."""
+        return self.listen or self.url or self.path
+
     def secret(self) -> str:
         """Return the password, of its file where one is named; raises SettingsError when that can't be read."""
         if self.password_file is None:
