@@ -14,6 +14,7 @@ from typing import Any, Self
 import psycopg
 import pymysql
 
+from wardwatch.demo.stand import write_certificate
 from wardwatch.testing.peers import program
 from wardwatch.testing.ports import free_port, wait_until
 
@@ -33,6 +34,10 @@ class Server:
         self._folder.chmod(0o755)
         if os.geteuid() == 0:
             os.chown(self._folder, _NOBODY, _NOBODY)
+        self.certificate, self._key = write_certificate(self._folder / "tls")
+        if os.geteuid() == 0:
+            for path in (self._key, self._key.parent):
+                os.chown(path, _NOBODY, _NOBODY)
         self.port = free_port()
         self.url = f"{self.scheme}://127.0.0.1:{self.port}/his"
         self._process: subprocess.Popen[bytes] | None = None
@@ -121,7 +126,14 @@ class PostgreSql(Server):
 
     def _command(self) -> list[str]:
         where = ["-D", str(self._folder / "data"), "-p", str(self.port), "-k", str(self._folder)]
-        return [program("postgres", "postgresql"), *where, "-c", "listen_addresses=127.0.0.1"]
+        options = (
+            "listen_addresses=127.0.0.1",
+            "ssl=on",
+            f"ssl_cert_file={self.certificate}",
+            f"ssl_key_file={self._key}",
+        )
+        named = [argument for option in options for argument in ("-c", option)]
+        return [program("postgres", "postgresql"), *where, *named]
 
     def _ready(self) -> bool:
         try:
@@ -161,6 +173,8 @@ class MariaDb(Server):
             "port": self.port,
             "bind-address": "127.0.0.1",
             "init-file": self._folder / "init.sql",
+            "ssl-cert": self.certificate,
+            "ssl-key": self._key,
         }
         server = program("mariadbd", "mariadb-server")
         return [

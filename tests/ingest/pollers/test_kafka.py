@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,6 @@ class Hospital:
             admin.create_topics({topic: {"num_partitions": 1}}, wait_for_metadata=True)
 
     def _admin(self) -> Any:
-        from contextlib import closing
-
         return closing(KafkaAdminClient(bootstrap_servers=self._servers, proxy_url="direct://"))
 
     def settings(self, *topics: str) -> SourceSettings:
@@ -118,7 +117,7 @@ def test_a_position_names_topic_partition_and_offset_and_is_the_same_when_it_is_
     assert positions(read(hospital.feed(topic), 1, first[-1].cursor)) == [f"{topic}/0@2"]
 
 
-@pytest.mark.parametrize("compression", ["gzip", "lz4"])
+@pytest.mark.parametrize("compression", ["gzip", "lz4", "snappy", "zstd"])
 def test_compressed_and_large_records_are_read_and_too_large_ones_are_cut(hospital: Hospital, compression: str) -> None:
     topic = hospital.topic(max_message_bytes=str(2**23))
     values = [b"a" * 10, b"b" * 900_000, b"c" * (3 * 2**20), b"d"]
@@ -126,6 +125,19 @@ def test_compressed_and_large_records_are_read_and_too_large_ones_are_cut(hospit
     batches = read(hospital.feed(topic), len(values))
     sizes = [len(record.data) for batch in batches for record in batch.records]
     assert sizes == [10, 900_000, 2**20, 1]
+
+
+def test_a_codec_that_is_not_installed_is_named_and_nothing_is_passed_over(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = hospital.topic()
+    hospital.write(topic, linux(1) * 100, compression_type="zstd")  # a short one is sent as it is
+    feed = hospital.feed(topic)
+    with monkeypatch.context() as without:
+        without.setattr("kafka.codec.zstd", None)
+        with pytest.raises(Unavailable, match="zstd"):
+            read(feed, 1)
+    assert positions(read(feed, 1)) == [f"{topic}/0@0"]
 
 
 def test_what_retention_deleted_while_the_collector_was_away_is_told(hospital: Hospital) -> None:
@@ -173,6 +185,7 @@ def test_a_broker_that_is_killed_and_started_again_costs_nothing(
     kafka_server: KafkaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.pollers.FIRST_WAIT_S", 0.1)
+    monkeypatch.setattr("ingest.pollers.LONGEST_WAIT_S", 0.2)
     hospital = Hospital(kafka_server.url)
     topic = hospital.topic()
     hospital.write(topic, *map(linux, range(50)))

@@ -18,6 +18,7 @@ from ingest.parsers import Record
 from ingest.pollers.sql import SqlFeed, databases
 from tests.ingest.pollers.servers import PASSWORD, USER, Server
 from tests.ingest.running import events, running
+from wardwatch.demo.stand import write_certificate
 from wardwatch.errors import SettingsError, Unavailable
 from wardwatch.settings import CollectorSettings, SourceSettings
 from wardwatch.testing.ports import free_port, wait_until
@@ -286,6 +287,7 @@ def test_a_server_that_is_killed_and_started_again_costs_and_doubles_nothing(
     database: Server, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.pollers.FIRST_WAIT_S", 0.1)
+    monkeypatch.setattr("ingest.pollers.LONGEST_WAIT_S", 0.2)
     monkeypatch.setattr("ingest.pollers.sql.PAGE_ROWS", 7)
     total = 400
     source = settings_of(database, f"SELECT * FROM {table}", "ts", "id", every_s=0.05, lag_s=0.5)
@@ -398,6 +400,18 @@ def test_the_password_may_be_in_a_file(database: Server, table: str, tmp_path: P
     assert reader.look() == [1]
     with pytest.raises(SettingsError, match="can't be read"):
         feed_of(settings_of(database, query, "id", password_file=tmp_path / "nowhere"))
+
+
+def test_a_server_that_is_not_known_by_the_authorities_gets_no_password(
+    database: Server, table: str, tmp_path: Path, readers: list[Reader]
+) -> None:
+    insert(database, table, (1, AT))
+    query = f"SELECT * FROM {table}"
+    reader = Reader(settings_of(database, query, "id", authorities=database.certificate))
+    readers.append(reader)
+    assert reader.look() == [1]
+    stranger, _ = write_certificate(tmp_path)
+    assert "certificate verify failed" in problem(settings_of(database, query, "id", authorities=stranger))
 
 
 @pytest.mark.parametrize(
