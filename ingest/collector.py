@@ -19,8 +19,10 @@ from ingest.heartbeat import Heartbeat
 from ingest.intake import Intake, LastSeen, Source, source_of
 from ingest.listeners import Listener
 from ingest.listeners.file import FileListener
+from ingest.listeners.flow import FlowListener
 from ingest.listeners.http import HttpListener
 from ingest.listeners.mllp import mllp_listener
+from ingest.listeners.snmp import SnmpListener
 from ingest.listeners.tcp import TcpListener
 from ingest.listeners.udp import UdpListener
 from ingest.parsers import Parser
@@ -152,6 +154,10 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
                 listeners.append(mllp_listener(source, intake))
             case "file":
                 listeners.append(FileListener(source, intake, folder))
+            case "snmp":
+                listeners.append(SnmpListener(source, intake, folder))
+            case "flow":
+                listeners.append(FlowListener(source, intake))
             case "http":
                 http.setdefault(source.settings.listen, []).append(source)
     return [*listeners, *(HttpListener(group, intake) for group in http.values())]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from typing import Any
 
 from ingest.intake import Intake, Source
 from ingest.listeners import address_of, bind
@@ -11,7 +12,7 @@ from ingest.parsers import Record
 from wardwatch.errors import Unavailable
 
 _BATCH = 256
-_BUFFER_BYTES = 4 * 2**20
+BUFFER_BYTES = 4 * 2**20
 _TICK_S = 0.2
 
 
@@ -31,7 +32,7 @@ class UdpListener:
     def start(self) -> None:
         """Bind and serve; raises SettingsError."""
         self._socket = bind(self._source.settings.listen, self._source.name, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
         self.address = address_of(self._socket)
         self._thread = threading.Thread(target=self._serve, name=self.name, daemon=True)
         self._thread.start()
@@ -48,21 +49,21 @@ class UdpListener:
 
     def _serve(self) -> None:
         while not self._closing.is_set():
-            if records := self._read():
+            if records := [Record(data, str(peer[0])) for data, peer in receive(self._socket)]:
                 try:
                     self._intake.accept(self._source, records)
                 except Unavailable:
                     self._dropped += len(records)
 
-    def _read(self) -> list[Record]:
-        """Return the datagrams that are there, after waiting a moment for the first."""
-        records: list[Record] = []
-        self._socket.settimeout(_TICK_S)
-        try:
-            while len(records) < _BATCH:
-                data, address = self._socket.recvfrom(65_536)
-                records.append(Record(data, str(address[0])))
-                self._socket.setblocking(False)
-        except (TimeoutError, BlockingIOError):
-            pass
-        return records
+
+def receive(opened: socket.socket) -> list[tuple[bytes, Any]]:
+    """Return the datagrams that are there and their senders, after waiting a moment for the first."""
+    found: list[tuple[bytes, Any]] = []
+    opened.settimeout(_TICK_S)
+    try:
+        while len(found) < _BATCH:
+            found.append(opened.recvfrom(65_536))
+            opened.setblocking(False)
+    except (TimeoutError, BlockingIOError):
+        pass
+    return found

@@ -137,6 +137,8 @@ PARSERS = (
     "cos_access",
     "api_gateway",
     "vcenter",
+    "snmp_trap",
+    "netflow",
     "reveal",
 )
 """Every source by its stable name, which is also its module here, or the file of its mapping."""
