@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from ingest.intake import Intake, Source
+from ingest.joining import Joined, Joiner
 from ingest.listeners import address_of, bind
 from ingest.parsers import Record
 from wardwatch.errors import Unavailable
@@ -17,7 +20,7 @@ _TICK_S = 0.2
 
 
 class UdpListener:
-    """One socket, one record per datagram."""
+    """One socket, one line per datagram."""
 
     problem = ""
 
@@ -25,6 +28,7 @@ class UdpListener:
         self._source = source
         self._intake = intake
         self._closing = threading.Event()
+        self._joiner = Joiner(source.parser.parts)
         self._dropped = 0
         self.name = f"listener udp {source.settings.listen}"
         self.address = source.settings.listen
@@ -49,11 +53,19 @@ class UdpListener:
 
     def _serve(self) -> None:
         while not self._closing.is_set():
-            if records := [Record(data, str(peer[0])) for data, peer in receive(self._socket)]:
-                try:
-                    self._intake.accept(self._source, records)
-                except Unavailable:
-                    self._dropped += len(records)
+            events = [event for data, peer in receive(self._socket) for event in self._joined(data, str(peer[0]))]
+            self._take([*events, *self._joiner.expire(time.monotonic())])
+        self._take(self._joiner.flush())
+
+    def _joined(self, data: bytes, peer: str) -> list[Joined]:
+        return self._joiner.feed(data, time.monotonic(), origin=peer)
+
+    def _take(self, events: Sequence[Joined]) -> None:
+        try:
+            if events:
+                self._intake.accept(self._source, [Record(event.data, event.origin) for event in events])
+        except Unavailable:
+            self._dropped += len(events)
 
 
 def receive(opened: socket.socket) -> list[tuple[bytes, Any]]:

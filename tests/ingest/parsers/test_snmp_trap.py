@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
+from ingest.parsers import Record, Site, parser
 from ingest.parsers.snmp_names import TRAPS, UPS_ALARMS
 from tests.ingest.parsers.reading import RECEIVED, one, part, sample
 from wardwatch.errors import ParseError
@@ -60,9 +63,7 @@ def test_a_notification_without_a_name_here_keeps_its_oid_and_all_its_variables(
 
 
 def test_octets_in_gbk_are_text_where_the_site_says_so() -> None:
-    from zoneinfo import ZoneInfo
 
-    from ingest.parsers import Record, Site, parser
 
     value = "温度过高".encode("gbk").hex()
     record = f'{{"trap":"1.2","variables":[{{"oid":"1.2.3","type":"hex","value":"{value}"}}]}}'.encode()
