@@ -110,3 +110,14 @@ def test_events_of_two_machines_with_one_serial_stay_apart() -> None:
         joiner.feed(b"node=" + node + b" " + line("PATH", 2))
     joiner.feed(line("SYSCALL", 1), origin="10.3.1.7")
     assert len(joiner.flush()) == 5
+
+
+def test_a_mark_is_not_within_an_event_that_is_closed() -> None:
+    """Read again from the first line of the open event, the second line of the closed one would be an event of it."""
+    joiner = Joiner(part)
+    joiner.feed(line("SYSCALL", 1), begin=0, end=10)
+    joiner.feed(line("SYSCALL", 2), begin=10, end=20)
+    assert len(joiner.feed(line("EOE", 1), begin=20, end=30)) == 1
+    assert joiner.settled(30) == 0
+    joiner.feed(line("EOE", 2), begin=30, end=40)
+    assert joiner.settled(40) == 40

@@ -64,7 +64,6 @@ def test_a_notification_without_a_name_here_keeps_its_oid_and_all_its_variables(
 
 def test_octets_in_gbk_are_text_where_the_site_says_so() -> None:
 
-
     value = "温度过高".encode("gbk").hex()
     record = f'{{"trap":"1.2","variables":[{{"oid":"1.2.3","type":"hex","value":"{value}"}}]}}'.encode()
     (parsed,) = parser("snmp_trap").parse(Record(record), Site(ZoneInfo("Asia/Shanghai"), "gb18030"))
