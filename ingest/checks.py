@@ -124,7 +124,7 @@ def clock() -> Finding:
 def _source(source: SourceSettings, collector: CollectorSettings, health: Health | None) -> Iterator[Finding]:
     part = f"{source.parser} {source.transport} {source.path if source.transport == 'file' else source.listen}"
     try:
-        name = source_of(source, collector).name
+        name = source_of(source, collector).label
     except SettingsError as error:
         yield Finding(part, "FAILS", error.reason, error.remedy)
         return

@@ -41,7 +41,7 @@ TRANSPORTS: dict[str, tuple[str, ...]] = {
 }
 """Transport → the keys that it has beside those of every source."""
 
-_OF_EVERY_SOURCE = ("parser", "transport", "charset", "zone")
+_OF_EVERY_SOURCE = ("parser", "transport", "name", "charset", "zone")
 
 
 class SnmpUser(_Section):
@@ -65,6 +65,11 @@ class SourceSettings(_Section):
 
     parser: str = Field(description="Name of the parser, as the source catalogue lists it: hl7v2, windows, …")
     transport: Literal["udp", "tcp", "tls", "mllp", "http", "file", "snmp", "flow"]
+    name: str = Field(
+        "",
+        pattern=r"^([a-z0-9][a-z0-9_.-]{0,63})?$",
+        description="What counters, heartbeats and silence call it; default the parser's name, shared.",
+    )
     listen: str = Field("", description="host:port of a network listener; several HTTP sources share one.")
     path: str = Field("", description="URL path of an HTTP source, or the file (a glob) to tail.")
     token: SecretStr = Field(SecretStr(""), description="Bearer token that an HTTP source must send.")
