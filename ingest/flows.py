@@ -36,6 +36,7 @@ _VARIABLE = 0xFFFF
 _REVERSE = 29305
 _UPTIME_WRAP = 2**32
 _NTP_EPOCH_S = 2_208_988_800
+_LAST_MS = 253_402_300_799_000  # of the year 9999
 
 Flow = dict[str, Any]
 _Convert = Callable[[bytes], Any]
@@ -48,13 +49,13 @@ class FlowError(ParseError):
         super().__init__(reason, step="flow")
 
 
-def _number(data: bytes) -> int:
-    return int.from_bytes(data, "big")
+def _number(data: bytes) -> int | None:
+    return int.from_bytes(data, "big") if len(data) <= 8 else None
 
 
-def _ntp_ms(data: bytes) -> int:
+def _ntp_ms(data: bytes) -> int | None:
     """Return milliseconds since 1970 of an NTP timestamp (RFC 7011, 6.1.9)."""
-    return round((int.from_bytes(data, "big") / 2**32 - _NTP_EPOCH_S) * 1000)
+    return round((int.from_bytes(data, "big") / 2**32 - _NTP_EPOCH_S) * 1000) if len(data) == 8 else None
 
 
 def _ip4(data: bytes) -> str | None:
@@ -209,7 +210,7 @@ def _varying_length(data: bytes, at: int) -> tuple[int, int]:
     """Return the length of a field and where it begins (RFC 7011, 7)."""
     head = data[at : at + 3]
     if head[:1] == b"\xff" and len(head) == 3:
-        return _number(head[1:]), at + 3
+        return int.from_bytes(head[1:], "big"), at + 3
     if not head or head[0] == 0xFF:
         raise FlowError("a record ends too early")
     return head[0], at + 1
@@ -429,7 +430,7 @@ class Decoder:
 
 def _cut(data: bytes, exporter: str) -> tuple[_Header, list[tuple[int, bytes]]]:
     """Return header and sets of v9 or IPFIX, whole and well-formed; raises FlowError."""
-    version = _number(data[:2])
+    version = int.from_bytes(data[:2], "big")
     if version not in _HEADERS:
         raise FlowError("not NetFlow v5, v9 or IPFIX")
     form = _HEADERS[version]
@@ -446,7 +447,7 @@ def _cut(data: bytes, exporter: str) -> tuple[_Header, list[tuple[int, bytes]]]:
     sets: list[tuple[int, bytes]] = []
     at = form.size
     while at < len(data):
-        number, size = _number(data[at : at + 2]), _number(data[at + 2 : at + 4])
+        number, size = struct.unpack_from("!HH", data, at) if len(data) - at >= 4 else (0, 0)
         if size < 4 or at + size > len(data):
             raise FlowError("a set of a wrong length")
         sets.append((number, data[at + 4 : at + size]))
@@ -465,7 +466,7 @@ def _templates(content: bytes, version: int, *, options: bool) -> Iterator[tuple
         if options and not (version == 10 and count == 0):
             if len(content) - at < 2:
                 raise FlowError("a template ends too early")
-            second = _number(content[at : at + 2])
+            (second,) = struct.unpack_from("!H", content, at)
             at += 2
             count = (count + second) // 4 if version == 9 else count  # octets of scopes and options (RFC 3954, 6.1)
         if count > FIELDS:
@@ -489,7 +490,7 @@ def _field(content: bytes, at: int, version: int) -> tuple[_Field, int]:
     if version == 10 and element & 0x8000:
         if len(content) - at < 4:
             raise FlowError("a template ends too early")
-        enterprise = _number(content[at : at + 4])
+        (enterprise,) = struct.unpack_from("!I", content, at)
         element &= 0x7FFF
         at += 4
     name, convert = _ELEMENTS.get(element, ("", _number)) if enterprise in (0, _REVERSE) else ("", _number)
@@ -510,12 +511,10 @@ def _finish(flow: Flow, header: _Header, number: int, begun_ms: int | None) -> N
     flow["sequence"] = header.sequence
     flow["record"] = number
     flow["exported"] = header.exported_ms
-    for name in ("start", "end"):
-        at = _time(flow, "flowStart" if name == "start" else "flowEnd", header, begun_ms)
-        if at is not None:
-            flow[name] = at
-    if "end" not in flow and "start" in flow and "flowDurationMilliseconds" in flow:
-        flow["end"] = flow["start"] + flow["flowDurationMilliseconds"]
+    start, end = _time(flow, "flowStart", header, begun_ms), _time(flow, "flowEnd", header, begun_ms)
+    if end is None and start is not None and (duration := flow.get("flowDurationMilliseconds")) is not None:
+        end = start + duration
+    flow |= {name: at for name, at in (("start", start), ("end", end)) if at is not None and 0 <= at <= _LAST_MS}
 
 
 def _time(flow: Flow, which: str, header: _Header, begun_ms: int | None) -> int | None:

@@ -67,9 +67,10 @@ class Reader:
 
 def integer_of(content: bytes, *, signed: bool = True) -> int:
     """Return a number of at most 64 bits; raises BerError."""
-    if not 0 < len(content) <= 9:
+    value = int.from_bytes(content[:10], "big", signed=signed)
+    if not content or not -(2**63) <= value < 2**64:
         raise BerError("a number of more than 64 bits, or of none")
-    return int.from_bytes(content, "big", signed=signed)
+    return value
 
 
 def object_of(content: bytes) -> str:

@@ -257,6 +257,8 @@ class Receiver:
 def _security(parameters: Reader) -> _Security:
     fields = parameters.inside(ber.SEQUENCE)
     engine, boots, time, user = fields.octets(), fields.integer(), fields.integer(), fields.octets()
+    if not (0 <= boots <= _MAX_BOOTS and 0 <= time <= _MAX_BOOTS):
+        raise BerError("a clock that RFC 3414 has not")
     digest = fields.inside(ber.OCTETS)
     size = digest.end - digest.at
     return _Security(engine, boots, time, user, digest.data[digest.at :][:size], digest.at, fields.octets())
