@@ -10,16 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wardwatch.alert import Severity
+from wardwatch.errors import SettingsError
 from wardwatch.event import Document, parse_time, rfc3339
 
+TABLE: Final = "service_levels"
 KEY: Final = "default"
 WARN_AT: Final = 0.75
 """Share of a deadline's time after which it is soon over."""
 
+_ZONE = "Asia/Shanghai"
 _Minutes = Annotated[int, Field(ge=1, le=60 * 24 * 366)]
 _LONGEST_DAYS = 3 * 366  # looked ahead for business time
 _Model = ConfigDict(frozen=True, extra="forbid")
@@ -165,6 +169,17 @@ def paused(now: datetime) -> dict[str, Any]:
     return {"paused_at": rfc3339(now), "due_at": None}
 
 
+def check(row: Document) -> Policy:
+    """Return the policy of a row; raises SettingsError naming the first field that is wrong."""
+    try:
+        return Policy.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "the row"
+        remedy = "docs/reference/tables.md has an example"
+        raise SettingsError(f"{name}: {first['msg']}", step=TABLE, remedy=remedy) from None
+
+
 def policy_of(rows: Mapping[str, Document]) -> Policy:
     """Return the policy in the rows that hold for a hospital; DEFAULT where there is none, or a wrong one."""
     row = rows.get(KEY)
@@ -172,3 +187,11 @@ def policy_of(rows: Mapping[str, Document]) -> Policy:
         return Policy.model_validate(row) if row is not None else DEFAULT
     except ValidationError:
         return DEFAULT
+
+
+def zone_of(tenant: Document | None) -> ZoneInfo:
+    """Return the time zone in a row of ``tenants``; Asia/Shanghai where it has none."""
+    try:
+        return ZoneInfo(str((tenant or {}).get("zone") or _ZONE))
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo(_ZONE)

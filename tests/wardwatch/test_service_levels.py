@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from wardwatch.alert import Severity
+from wardwatch.errors import SettingsError
 from wardwatch.event import rfc3339
-from wardwatch.service_levels import DEFAULT, KEY, Calendar, Clock, next_due, paused, policy_of
+from wardwatch.service_levels import DEFAULT, KEY, Calendar, Clock, check, next_due, paused, policy_of
 
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 OFFICE = Calendar(
@@ -50,7 +51,8 @@ def test_a_day_of_23_hours_has_an_hour_less() -> None:
     assert Calendar().add(start, timedelta(hours=23), BERLIN) == at("2026-03-30 00:00", BERLIN)
 
 
-moments = st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 31), timezones=st.sampled_from([UTC, SHANGHAI, BERLIN]))
+_YEARS = (at("2025-01-01 00:00").replace(tzinfo=None), at("2027-12-31 00:00").replace(tzinfo=None))
+moments = st.datetimes(*_YEARS, timezones=st.sampled_from([UTC, SHANGHAI, BERLIN]))
 
 
 @given(moments, st.integers(1, 60 * 24 * 20), st.sampled_from([SHANGHAI, BERLIN]))
@@ -133,3 +135,8 @@ def test_a_row_gives_the_policy_and_a_wrong_one_the_default() -> None:
 def test_a_calendar_that_never_opens_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Calendar.model_validate(wrong)
+
+
+def test_a_wrong_row_is_refused_by_the_field() -> None:
+    with pytest.raises(SettingsError, match=r"acknowledge\.high"):
+        check({"acknowledge": {"critical": 5, "high": 0, "medium": 60, "low": 240}, "decide": {}})

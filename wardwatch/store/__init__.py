@@ -84,8 +84,8 @@ class AlertQuery:
 
     ``entity`` is one exact value of ``related.*``, ``host.name``, ``user.id`` or ``wardwatch.alert.patient_token``.
     ``closed_from`` finds alerts that were closed then or later and are closed still (``wardwatch.alert.closed_at``),
-    ``due_before`` those whose running deadline is earlier. ``continues`` "" finds those that begin a series, an id
-    those that go on with it; ``case`` those of one case.
+    ``due_before`` those whose running deadline is earlier. ``heads`` leaves out those that go on with another;
+    ``series`` finds those that go on with one of these; ``case`` those of one case.
     """
 
     tenants: frozenset[str] = frozenset()
@@ -101,9 +101,13 @@ class AlertQuery:
     closed_from: datetime | None = None
     due_before: datetime | None = None
     criticalities: frozenset[str] = frozenset()
-    continues: str | None = None
+    heads: bool = False
+    series: frozenset[str] = frozenset()
     case: str = ""
 
+
+CountBy = Literal["severity", "status", "tenant", "rule", "verdict", "series"]
+"""What alerts are counted by; ``series`` is the alert that they go on with."""
 
 AlertSort = Literal["newest", "priority", "due"]
 """``newest``: ``event.created`` descending; ``priority``: ``wardwatch.alert.priority`` descending, then as ``due``:
@@ -142,9 +146,7 @@ class Alerts(Protocol):
     ) -> Page:
         """Return a page of alerts by key (no offsets); NotFound is never raised for tenants out of scope: no rows."""
 
-    def count(
-        self, scope: Scope, query: AlertQuery, by: Literal["severity", "status", "tenant", "rule", "verdict"]
-    ) -> dict[str, int]:
+    def count(self, scope: Scope, query: AlertQuery, by: CountBy) -> dict[str, int]:
         """Return how many alerts match, by the values of one field."""
 
     def workflow(self, scope: Scope, identifier: str, changes: Mapping[str, Any], *, version: Version) -> Stored:

@@ -524,8 +524,10 @@ def test_alerts_are_found_by_criticality_series_and_case(store: Store, tenant: s
     create(store, first)
     create(store, replace(second, workflow={"status": "new", "continues": first.id, "case_id": "c1"}), third)
     assert found(store, replace(of(tenant), criticalities=frozenset({"therapy", "diagnostic"}))) == [first.id]
-    assert set(found(store, replace(of(tenant), continues=""))) == {first.id, third.id}
-    assert found(store, replace(of(tenant), continues=first.id)) == [second.id]
+    assert set(found(store, replace(of(tenant), heads=True))) == {first.id, third.id}
+    series = replace(of(tenant), series=frozenset({first.id, third.id}))
+    assert found(store, series) == [second.id]
+    assert store.alerts.count(EVERYBODY, series, "series") == {first.id: 1}
     assert found(store, replace(of(tenant), case="c1")) == [second.id]
 
 

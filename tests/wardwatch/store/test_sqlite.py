@@ -110,7 +110,7 @@ def test_a_file_of_a_newer_version_is_refused(url: str) -> None:
         store.ping()
 
 
-def test_a_file_of_an_older_version_is_taken_over_with_what_it_holds(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_an_older_version_is_taken_over_with_what_it_holds(url: str) -> None:
     write = alert("renai", asset_criticality="therapy")
     path = Path(url.removeprefix("sqlite:///"))
     path.parent.mkdir()

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from wardwatch.alert import WORKFLOW, parse_alert_id
 from wardwatch.errors import Conflict, NotFound, RecordError, StoreUnavailable
 from wardwatch.event import encode
-from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored, WorkflowChange
+from wardwatch.store import (
+    AlertQuery,
+    AlertSort,
+    AlertWrite,
+    CountBy,
+    Outcome,
+    Page,
+    Result,
+    Scope,
+    Stored,
+    WorkflowChange,
+)
 from wardwatch.store.cursor import decode_cursor, page_size
 from wardwatch.store.elasticsearch.bulk import Answer, BulkWriter, Item
 from wardwatch.store.elasticsearch.client import answers, split_version
@@ -67,6 +78,7 @@ _FIELD = {
     "tenant": "_index",
     "rule": "rule.id",
     "verdict": "wardwatch.alert.verdict",
+    "series": "wardwatch.alert.continues",
 }
 _VALUES = 10_000  # of one field that are counted
 _DETECTION = Scope("detection")
@@ -121,9 +133,7 @@ class ElasticsearchAlerts:
         )
         return page(answer, page_size(limit), _stored)
 
-    def count(
-        self, scope: Scope, query: AlertQuery, by: Literal["severity", "status", "tenant", "rule", "verdict"]
-    ) -> dict[str, int]:
+    def count(self, scope: Scope, query: AlertQuery, by: CountBy) -> dict[str, int]:
         """Return how many alerts match, by the values of one field; alerts without a value are not counted."""
         answer = search(
             self._client,
@@ -263,10 +273,9 @@ def _filter(scope: Scope, query: AlertQuery) -> list[Clause]:
     clauses += time_range("event.created", query.created_from, query.created_to)
     clauses += time_range("wardwatch.alert.due_at", None, query.due_before)
     clauses += one_of("wardwatch.alert.asset_criticality", query.criticalities)
-    if query.continues:
-        clauses.append({"term": {"wardwatch.alert.continues": query.continues}})
-    elif query.continues is not None:
-        clauses.append({"bool": {"must_not": {"exists": {"field": "wardwatch.alert.continues"}}}})
+    clauses += one_of(_FIELD["series"], query.series)
+    if query.heads:
+        clauses.append({"bool": {"must_not": {"exists": {"field": _FIELD["series"]}}}})
     if query.case:
         clauses.append({"term": {"wardwatch.alert.case_id": query.case}})
     return clauses + time_range("wardwatch.alert.closed_at", query.closed_from, None)

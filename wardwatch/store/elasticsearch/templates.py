@@ -91,6 +91,7 @@ _ALERT: Final = {
     "wardwatch.alert.decide_due": _MOMENT,
     "wardwatch.alert.due_at": _MOMENT,
     "wardwatch.alert.paused_at": _MOMENT,
+    "wardwatch.alert.decided_at": _MOMENT,
     TEXT: {"type": "text"},
     ENTITIES: _KEYWORD,
 }

@@ -5,14 +5,25 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
 from wardwatch.alert import parse_alert_id
 from wardwatch.errors import Conflict, NotFound, RecordError
 from wardwatch.event import encode, rfc3339
-from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored, WorkflowChange
+from wardwatch.store import (
+    AlertQuery,
+    AlertSort,
+    AlertWrite,
+    CountBy,
+    Outcome,
+    Page,
+    Result,
+    Scope,
+    Stored,
+    WorkflowChange,
+)
 from wardwatch.store.reading import (
     AlertKeys,
     alert_keys,
@@ -58,9 +69,7 @@ class SqliteAlerts:
         rows, total, more = self._database.page("alerts", _where(scope, query), _ORDER[sort], after, limit)
         return Page([_stored(row) for row in rows], total, more)
 
-    def count(
-        self, scope: Scope, query: AlertQuery, by: Literal["severity", "status", "tenant", "rule", "verdict"]
-    ) -> dict[str, int]:
+    def count(self, scope: Scope, query: AlertQuery, by: CountBy) -> dict[str, int]:
         """Return how many alerts match, by the values of one field; alerts without a value are not counted."""
         where, values = _where(scope, query)
         rows = self._database.read(
@@ -175,6 +184,7 @@ def _where(scope: Scope, query: AlertQuery) -> Condition:
         ("verdict", query.verdicts or None),
         ("rule", query.rules or None),
         ("criticality", query.criticalities or None),
+        ("series", query.series or None),
     ]
     for column, values in one_of:
         if values is not None:
@@ -194,8 +204,8 @@ def _where(scope: Scope, query: AlertQuery) -> Condition:
         parts.append((f"{_CLOSED_AT} >= ?", [rfc3339(query.closed_from)]))
     if query.due_before:
         parts.append(("due < ?", [rfc3339(query.due_before)]))
-    if query.continues is not None:
-        parts.append(("continues = ?", [query.continues]) if query.continues else ("continues IS NULL", []))
+    if query.heads:
+        parts.append(("series IS NULL", []))
     if query.case:
         parts.append(('"case" = ?', [query.case]))
     return every(parts)

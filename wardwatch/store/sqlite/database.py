@@ -50,7 +50,7 @@ CREATE INDEX documents_newest ON documents (collection, at DESC, id);
 """,
     """
 ALTER TABLE alerts ADD COLUMN criticality TEXT NOT NULL DEFAULT '';
-ALTER TABLE alerts ADD COLUMN continues TEXT AS (json_extract(workflow, '$.continues')) VIRTUAL;
+ALTER TABLE alerts ADD COLUMN series TEXT AS (json_extract(workflow, '$.continues')) VIRTUAL;
 ALTER TABLE alerts ADD COLUMN "case" TEXT AS (json_extract(workflow, '$.case_id')) VIRTUAL;
 ALTER TABLE alerts ADD COLUMN due TEXT AS (coalesce(json_extract(workflow, '$.due_at'), '9999')) VIRTUAL;
 UPDATE alerts
@@ -58,7 +58,7 @@ UPDATE alerts
 DROP INDEX alerts_priority;
 CREATE INDEX alerts_priority ON alerts (priority DESC, due, created, id);
 CREATE INDEX alerts_due ON alerts (due, created, id);
-CREATE INDEX alerts_continues ON alerts (continues) WHERE continues IS NOT NULL;
+CREATE INDEX alerts_series ON alerts (series) WHERE series IS NOT NULL;
 CREATE INDEX alerts_case ON alerts ("case") WHERE "case" IS NOT NULL;
 """,
 )
