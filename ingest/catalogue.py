@@ -77,7 +77,8 @@ def transports(source: Parser) -> tuple[str, ...]:
     syslog = ("udp", "tcp", "tls") if any(SyslogFraming().feed(_framed(one)) == [one] for one in records) else ()
     http = ("http",) if any(items(one) == [one] for one in records) else ()
     rows = ("sql",) if source.query else ()
-    return (*syslog, *http, *rows, "kafka", "file")
+    kafka = () if source.parts else ("kafka",)  # whose records are not joined
+    return (*syslog, *http, *rows, *kafka, "file")
 
 
 def _framed(record: bytes) -> bytes:
