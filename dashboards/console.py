@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dashboards.auth.people import People, Person, Right
 from dashboards.auth.sessions import Sessions
 from dashboards.auth.throttle import Throttle
+from dashboards.bulk import Jobs
 from dashboards.feed import Feed
 from dashboards.hospitals import Hospitals
 from wardwatch.alert import AlertDocument, parse_alert_id, severity_of
@@ -30,6 +31,7 @@ class Console:
     def __post_init__(self) -> None:
         self.people = People(self.store)
         self.sessions = Sessions(self.store, self.settings.session_hours)
+        self.jobs = Jobs(self.store, self.people.get, self.workers)
 
     def clock(self, doc: AlertDocument) -> Clock:
         """Return the service levels of one alert."""
