@@ -57,6 +57,11 @@ ROWS: dict[str, Row] = {
     "POST /alerts/{alert}/close": _CHANGE,
     "POST /alerts/{alert}/reopen": _CHANGE,
     "POST /alerts/{alert}/assign": _CHANGE,
+    "GET /alerts/{alert}/suppress": _ALERT,
+    "GET /alerts/{alert}/suppress/count": _ALERT,
+    "POST /alerts/{alert}/suppress": _CHANGE,
+    "GET /suppressions": _PAGE,
+    "POST /suppressions/{tenant}/{identifier}/end": Row(303, 303, 404, 403),
     "POST /alerts/{alert}/pause": _CHANGE,
     "POST /alerts/{alert}/resume": _CHANGE,
     "GET /alerts/{alert}/people": _ALERT,
@@ -68,6 +73,7 @@ ROWS: dict[str, Row] = {
     "POST /api/v1/alerts/{alert}/close": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/reopen": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/assign": _JSON_CHANGE,
+    "POST /api/v1/alerts/{alert}/suppress": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/pause": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/resume": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/undo": Row(401, 200, 404, 404),
@@ -103,7 +109,8 @@ def test_a_route_answers_by_who_asks(route: str, visitor: str, store: Store, con
     console.feed.close()  # so that the stream ends at once
     lin = console.people.get(OWN)
     state = workflow.state_of(workflow.read(store, lin, VIP.id).doc)
-    body = {"verdict": Verdict.BENIGN_POSITIVE.value, "audit_id": "none"}
+    body = {"verdict": Verdict.BENIGN_POSITIVE.value, "audit_id": "none", "reason": "known", "rule": "true"}
+    console.tables.put("suppressions", VIP.tenant, "s1", {"by": "lin", "reason": "known", "rule": "r"})
     if route.endswith(("reopen", "undo")):
         done = workflow.close(store, lin, VIP.id, state, Verdict.DUPLICATE)
         state, body["audit_id"] = workflow.state_of(done.alert.doc), done.audit_id
@@ -130,7 +137,8 @@ def ended_job(console: Console, person: Person) -> str:
 
 def ask(client: httpx.Client, route: str, body: dict[str, str], token: str) -> int:
     method, path = route.split(" ")
-    path = path.replace("{alert}", VIP.id).replace("{tab}", "evidence")
+    path = path.replace("{alert}", VIP.id).replace("{tab}", "evidence").replace("{tenant}", VIP.tenant)
+    path = path.replace("{identifier}", "s1")
     headers = {"X-CSRF-Token": token, "Idempotency-Key": "asked-by-a-test"}
     if method == "GET":
         return client.get(path).status_code
