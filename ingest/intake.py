@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -67,20 +69,29 @@ class LastSeen:
 
 @dataclass
 class Intake:
-    """Safe for many threads: the spool groups their waits for the disk."""
+    """Safe for many threads: they parse one at a time, and the spool groups their waits for the disk.
+
+    Two that parse at once would hand the interpreter's lock to each other at every record.
+    """
 
     tenant: str
     spool: Spool
     quarantine: Quarantine
     tokens: Tokens
     last: dict[str, LastSeen] = field(default_factory=dict)
+    _topic: str = field(init=False)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._topic = topics.events(self.tenant).name
 
     def accept(self, source: Source, records: Sequence[Record]) -> list[Kind]:
         """Return, in order, what became of the records, when all of them are durable.
 
         Raises SpoolFull (or Unavailable of the token vault): then none was accepted, and all may be sent again.
         """
-        found = [self._entries(source, record) for record in records]
+        with self._turn:
+            found = [self._entries(source, record) for record in records]
         self.tokens.commit()
         self.spool.append([entry for entries in found for entry in entries])
         self._count(source, found)
@@ -108,8 +119,7 @@ class Intake:
 
     def _forward(self, event: Event) -> Entry:
         self.last.setdefault(event.source, LastSeen()).event = str(event.doc.get("@timestamp"))
-        topic = topics.events(self.tenant).name
-        return Entry("forwarded", event.source, topic, encode(event.doc), event.id, event.headers())
+        return Entry("forwarded", event.source, self._topic, encode(event.doc), event.id, event.headers())
 
     def _dead(self, source: Source, record: Record, error: RecordError) -> Entry:
         position = self.quarantine.put(source.name, record)
@@ -141,9 +151,13 @@ def events_of(record: Record, source: Source, tenant: str, tokens: Tokens) -> li
     return events
 
 
+_written = lru_cache(maxsize=64)(rfc3339)
+"""The records of one batch share the moment of their arrival."""
+
+
 def _provenance(record: Record, tenant: str) -> Document:
     doc: Document = {
-        "event.created": rfc3339(record.received),
+        "event.created": _written(record.received),
         "organization.id": tenant,
         "ecs.version": ECS_VERSION,
     }

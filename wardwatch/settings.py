@@ -32,9 +32,9 @@ class _Section(BaseModel):
 TRANSPORTS: dict[str, tuple[str, ...]] = {
     "udp": ("listen",),
     "tcp": ("listen",),
-    "tls": ("listen", "certificate", "key"),
-    "mllp": ("listen",),
-    "http": ("listen", "path", "token"),
+    "tls": ("listen", "certificate", "key", "authorities"),
+    "mllp": ("listen", "certificate", "key", "authorities"),
+    "http": ("listen", "path", "token", "certificate", "key", "authorities"),
     "file": ("path",),
 }
 """Transport → the keys that it has beside those of every source."""
@@ -49,9 +49,12 @@ class SourceSettings(_Section):
     transport: Literal["udp", "tcp", "tls", "mllp", "http", "file"]
     listen: str = Field("", description="host:port of a network listener; several HTTP sources share one.")
     path: str = Field("", description="URL path of an HTTP source, or the file (a glob) to tail.")
-    token: SecretStr = Field(SecretStr(""), description="Bearer token that an HTTP source must send.")
-    certificate: Path | None = Field(None, description="PEM certificate chain of a TLS listener.")
-    key: Path | None = Field(None, description="PEM private key of a TLS listener.")
+    token: SecretStr = Field(
+        SecretStr(""), description="What an HTTP source must send: as bearer token, password or API key."
+    )
+    certificate: Path | None = Field(None, description="PEM certificate chain of the listener: it speaks TLS.")
+    key: Path | None = Field(None, description="PEM private key of the certificate.")
+    authorities: Path | None = Field(None, description="PEM certificates of the CAs whose clients may connect.")
     charset: str = Field("", description="Character set where the record does not declare one; default UTF-8.")
     zone: str = Field("", description="Time zone of times without one; default the site's.")
 

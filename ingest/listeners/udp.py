@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from datetime import UTC, datetime
 
 from ingest.intake import Intake, Source
 from ingest.listeners import address_of, bind
@@ -61,7 +62,8 @@ class UdpListener:
         try:
             while len(records) < _BATCH:
                 data, address = self._socket.recvfrom(65_536)
-                records.append(Record(data, str(address[0])))
+                received = received if records else datetime.now(UTC)
+                records.append(Record(data, str(address[0]), received=received))
                 self._socket.setblocking(False)
         except (TimeoutError, BlockingIOError):
             pass
