@@ -57,14 +57,14 @@ class UdpListener:
 
     def _read(self) -> list[Record]:
         """Return the datagrams that are there, after waiting a moment for the first."""
-        records: list[Record] = []
+        found: list[tuple[bytes, str]] = []
         self._socket.settimeout(_TICK_S)
         try:
-            while len(records) < _BATCH:
+            while len(found) < _BATCH:
                 data, address = self._socket.recvfrom(65_536)
-                received = received if records else datetime.now(UTC)
-                records.append(Record(data, str(address[0]), received=received))
+                found.append((data, str(address[0])))
                 self._socket.setblocking(False)
         except (TimeoutError, BlockingIOError):
             pass
-        return records
+        now = datetime.now(UTC)
+        return [Record(data, peer, received=now) for data, peer in found]
