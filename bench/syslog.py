@@ -28,7 +28,7 @@ from ingest.intake import source_of
 from ingest.parsers import parser
 from wardwatch.settings import CollectorSettings, Settings, SourceSettings
 from wardwatch.testing.ports import free_block, free_port, wait_until
-from wardwatch.testing.rsyslog import Rsyslog
+from wardwatch.testing.syslog_peers import rsyslog
 
 SENDERS = 4
 OPEN = 500
@@ -158,7 +158,7 @@ def _sent_s(port: int, parts: Sequence[bytes]) -> float:
 
 def _written_s(folder: Path, parts: Sequence[bytes]) -> float:
     port, out = free_port(), folder / "out.log"
-    with Rsyslog(folder, _TO_FILE.format(port=port, out=out)):
+    with rsyslog(folder, _TO_FILE.format(port=port, out=out)):
         wait_until(lambda: _accepts(port), what="rsyslog's port")
         start = perf_counter()
         _in_processes(_deliver, port, parts)

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import os
 import random
 import signal
 import ssl
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import httpx
 import orjson
 import pytest
 from pydantic import SecretStr
@@ -25,7 +21,7 @@ from ingest.deadletter import deadletter
 from ingest.forwarder import Forwarder
 from ingest.parsers import Parsed, Record, Site
 from ingest.quarantine import Quarantine
-from tests.ingest.running import HL7, dead_letters, events, linux, on_bus, running, settings_of
+from tests.ingest.running import HL7, dead_letters, events, generation, linux, on_bus, process, running, settings_of
 from wardwatch import topics
 from wardwatch.bus import open_bus
 from wardwatch.demo.senders import FileSender, HttpSender, MllpSender, Sender, TcpSender
@@ -36,36 +32,6 @@ from wardwatch.stage import EVENTS, Runtime
 from wardwatch.testing.ports import free_block, wait_until
 
 LINUX = SourceSettings(parser="linux", transport="tcp", listen="127.0.0.1:0")
-
-
-def generation(port: int) -> Callable[[], str | None]:
-    """Return what asks the collector's health page when its process started."""
-
-    def ask() -> str | None:
-        try:
-            health = httpx.get(f"http://127.0.0.1:{port}/health", timeout=5, trust_env=False).json()
-        except httpx.HTTPError:
-            return None
-        return str(health["started"])
-
-    return ask
-
-
-@contextmanager
-def process(folder: Path, health_port: int, *sources: SourceSettings) -> Iterator[subprocess.Popen[bytes]]:
-    found = [source.model_dump(mode="json") | {"token": source.token.get_secret_value()} for source in sources]
-    environment = os.environ | {
-        "WARDWATCH_DATA_DIR": str(folder),
-        "WARDWATCH_HEALTH_PORT": str(health_port),
-        "WARDWATCH_COLLECTOR__TENANT": "renai",
-        "WARDWATCH_COLLECTOR__SOURCES": orjson.dumps(found).decode(),
-    }
-    child = subprocess.Popen([sys.executable, "-m", "wardwatch", "run", "collector", "--supervised"], env=environment)
-    try:
-        yield child
-    finally:
-        child.kill()
-        child.wait()
 
 
 @dataclass
