@@ -28,6 +28,7 @@ HANDSHAKE_S = 10.0
 CONNECTIONS = 512
 CONNECTIONS_OF_PEER = 128
 HELD_BYTES = 32 * 2**20  # of frames that have begun, on all connections
+RECEIVE_BYTES = 256 * 1024  # of a connection in the kernel: what a killed machine loses of a peer that needs no answer
 _WORKING = 8  # connections whose records are cut and taken at a time: they bound the memory
 _LEAVE_S = 2.0
 _READ_BYTES = 65_536
@@ -82,6 +83,7 @@ class TcpListener:
     def start(self) -> None:
         """Bind and serve; raises SettingsError."""
         self._socket = bind(self._source.settings.listen, self._source.name, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         self._socket.listen(128)
         self._socket.settimeout(_TICK_S)
         self.address = address_of(self._socket)

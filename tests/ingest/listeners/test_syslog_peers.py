@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from ingest.listeners import tcp
 from tests.ingest.listeners.pki import Pki
 from tests.ingest.running import Running, dead_letters, generation, on_bus, process, running, settings_of
 from wardwatch import topics
@@ -51,6 +52,7 @@ action(type="omfwd" target="127.0.0.1" port="{port}" template="form" {" ".join(o
     return rsyslog(folder, config)
 
 
+SEND_BUFFER_BYTES = 4 * 2**20  # most that Linux gives a socket (tcp_wmem)
 CLIENT = (("Cert", "pem"), ("Key", "key"))
 
 
@@ -149,6 +151,26 @@ def test_a_collector_that_is_restarted_while_rsyslog_queues_on_its_disk_loses_no
         with process(tmp_path, port, source):
             total = set(range(log.written))
             wait_until(lambda: on_the_bus(settings) == total, what="every line on the bus", timeout_s=60)
+
+
+def test_of_what_rsyslog_sends_over_tcp_a_kill_costs_only_what_was_under_way(tmp_path: Path) -> None:
+    port, folder = free_block(2), tmp_path / "peer"
+    source = SourceSettings(parser="linux", transport="tcp", listen=f"127.0.0.1:{port + 1}")
+    settings = settings_of(tmp_path)
+    folder.mkdir()
+    log = Log(folder / "in.log")
+    with from_rsyslog(folder, port + 1, Pki(tmp_path / "pki"), "tcp"):
+        for goal in (3000, 6000):
+            with process(tmp_path, port, source) as child:
+                wait_until(generation(port), what="a running collector")
+                wait_until(lambda goal=goal: log.write(300) >= goal, what="much is written")  # type: ignore[misc]
+                child.kill()
+                child.wait()
+        with process(tmp_path, port, source):
+            last = log.write(300) - 1
+            wait_until(lambda: last in on_the_bus(settings), what="the last line on the bus")
+            lost = set(range(log.written)) - on_the_bus(settings)
+    assert len(lost) * len(login(0)) < 2 * (2 * tcp.RECEIVE_BYTES + SEND_BUFFER_BYTES)
 
 
 def test_a_full_spool_holds_rsyslog_back_and_nothing_is_lost_when_there_is_room_again(tmp_path: Path) -> None:
