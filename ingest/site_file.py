@@ -18,6 +18,8 @@ from wardwatch.errors import SettingsError
 from wardwatch.settings import CollectorSettings, Settings, SourceSettings
 
 _FORM = "PARSER=TRANSPORT://PLACE, such as hl7v2=mllp://0.0.0.0:2575 or mysql_audit=file:///var/log/mysql/*.log"
+_SECURE = {"tls": "tls", "mllps": "mllp", "https": "http"}
+"""How a transport that needs a certificate is named in the form above."""
 _TOKEN_BYTES = 24
 
 
@@ -35,22 +37,22 @@ class Site:
 def source_from(text: str, certificate: Path | None = None, key: Path | None = None) -> SourceSettings:
     """Return the source of ``PARSER=TRANSPORT://PLACE``; an HTTP source gets a random token. Raises SettingsError."""
     name, _, how = text.partition("=")
-    transport, separator, place = how.partition("://")
+    scheme, separator, place = how.partition("://")
     if not separator or not place:
         raise SettingsError(f"{text!r} is no source", step="init", remedy=_FORM)
+    transport = _SECURE.get(scheme, scheme)
     _check_transport(name, transport)
     if transport == "file":
         return SourceSettings(parser=name, transport="file", path=place)
     listen, _, path = place.partition("/")
     split_address(listen, name)
-    values = {"parser": name, "transport": transport, "listen": listen}
-    if transport == "tls":
+    values: dict[str, object] = {"parser": name, "transport": transport, "listen": listen}
+    if scheme in _SECURE:
         if not certificate or not key:
             raise SettingsError("TLS needs a certificate", step="init", record=name, remedy="--certificate and --key")
-        return SourceSettings.model_validate(values | {"certificate": certificate, "key": key})
+        values |= {"certificate": certificate, "key": key}
     if transport == "http":
-        token = SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))
-        return SourceSettings.model_validate(values | {"path": f"/{path or name}", "token": token})
+        values |= {"path": f"/{path or name}", "token": SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))}
     return SourceSettings.model_validate(values)
 
 
