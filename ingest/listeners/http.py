@@ -175,8 +175,8 @@ class HttpListener:
             except ParseError as error:
                 raise _Refused(400, error.reason) from None
             documents = [item.document for item in found if item.document is not None]
-            self._counts["refused_items"] += len(found) - len(documents)
             kinds = self._accept(source, request, documents)
+            self._counts["refused_items"] += len(found) - len(documents) + kinds.count(None)
             return bulk.answer(found, kinds, int((monotonic() - began) * 1000))
 
         async with self._body(request) as body:

@@ -161,7 +161,7 @@ ruleset(name="send") {{
          bulkmode="on" uid="rsyslog" pwd="{TOKEN}" retryFailures="on" retryRuleset="again"
          action.resumeInterval="1" action.resumeRetryCount="-1")
 }}
-template(name="first" type="string" string="%$.omes!data%")
+template(name="first" type="string" string="%$!all-json-plain%")
 ruleset(name="again") {{
   action(type="omelasticsearch" server="{url}" searchIndex="windows" searchType="" template="first"
          bulkmode="on" uid="rsyslog" pwd="{TOKEN}" retryFailures="on" retryRuleset="again"
@@ -178,7 +178,7 @@ ruleset(name="again") {{
             return len(found) == 1500
 
         with rsyslog(folder, config):
-            wait_until(lambda: spool.size_bytes > 2**19, what="a spool that fills")
+            wait_until(lambda: site.listeners[0].state()["refused_items"], what="items without room")
             wait_until(room, what="every document")
 
 
