@@ -23,7 +23,7 @@ from ingest.collector import own_folder, run
 from ingest.deadletter import deadletter
 from ingest.forwarder import Forwarder
 from ingest.parsers import Parsed, Record, Site
-from ingest.quarantine import Quarantine
+from ingest.quarantine import Quarantine, position_of
 from tests.ingest.running import HL7, dead_letters, events, generation, linux, on_bus, process, running, settings_of
 from wardwatch import topics
 from wardwatch.bus import open_bus
@@ -329,7 +329,10 @@ def test_help_of_dead_letters_teaches_by_example(command: list[str]) -> None:
 
 def test_the_quarantine_drops_its_oldest_records_and_counts_them(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path / "quarantine.sqlite", limit=1000)
-    positions = [quarantine.put("linux", Record(b"%d" % number * 400)) for number in (1, 2, 3)]
+    records = [Record(b"%d" % number * 400) for number in (1, 2, 3)]
+    positions = [position_of("linux", record) for record in records]
+    quarantine.put("linux", records[:1])
+    quarantine.put("linux", records[1:])
     assert quarantine.dropped == 1
     assert quarantine.get(positions[2]).record.data == b"3" * 400
     with pytest.raises(NotFound):
