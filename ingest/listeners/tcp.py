@@ -15,6 +15,7 @@ import structlog
 
 from ingest.framing import FrameError, Framing, SyslogFraming
 from ingest.intake import Intake, Source
+from ingest.joining import Joined, Joiner
 from ingest.listeners import STOP_S, accept_patiently, address_of, bind
 from ingest.listeners.tls import server_context
 from ingest.parsers import Record
@@ -150,51 +151,72 @@ class TcpListener:
                 self._open.pop(threading.current_thread(), None)
 
     def _receive(self, own: _Connection) -> None:
+        joiner = Joiner(self._source.parser.parts)
+        try:
+            orderly = self._read_frames(own, joiner)
+        finally:
+            taken = self._take(own, joiner.flush())
+        if orderly and taken:
+            _part(own.socket)
+
+    def _read_frames(self, own: _Connection, joiner: Joiner) -> bool:
+        """Take what comes until the connection or our patience ends; return whether everything on it was dealt with."""
         framing = self._framing()
         progress = time.monotonic()
         leave_at = 0.0
-        while not leave_at or time.monotonic() < leave_at:
+        while self._take(own, joiner.expire(time.monotonic())) and (not leave_at or time.monotonic() < leave_at):
             if self._leaving.is_set() and not leave_at:
                 leave_at = time.monotonic() + _LEAVE_S
                 socket.socket.shutdown(own.socket, socket.SHUT_WR)  # not SSLSocket's, which also ends reading
             if time.monotonic() - progress > (FRAME_S if framing.size else IDLE_S):
                 self._give_up(own, framing, f"half a frame after {FRAME_S:.0f} s")
-                return
+                return False
             try:
                 data = own.socket.recv(_READ_BYTES)
             except TimeoutError:
                 if leave_at:
-                    return
+                    return False
                 continue
             if own.dropped:
                 self._give_up(own, framing, f"more than {HELD_BYTES} bytes of half frames are held")
-                return
+                return False
             begun = framing.size
-            frames, ended = self._work(own, framing, data)
-            if ended:
-                if not leave_at:
-                    _part(own.socket)
-                return
+            frames, refused, taken = self._work(own, framing, joiner, data)
+            if not taken:
+                return False
+            if refused:
+                self._refuse(own, refused)
+            if refused or not data:
+                return not leave_at
+            self._hold(own, framing.size)
             if frames or not begun:
                 progress = time.monotonic()
+        return False
 
-    def _work(self, own: _Connection, framing: Framing, data: bytes) -> tuple[int, bool]:
-        """Cut and take what came; return the number of frames, and whether the connection is to end."""
+    def _work(
+        self, own: _Connection, framing: Framing, joiner: Joiner, data: bytes
+    ) -> tuple[int, FrameError | None, bool]:
+        """Cut and take what came; return the number of frames, what could not be cut, and whether it was taken."""
         with self._working:
             frames, refused = _cut(framing, data)
-            answer: bytes | None = b""
-            if frames:
-                now = datetime.now(UTC)
-                records = [Record(frame, own.peer, received=now) for frame in frames]
-                answer = self._answer(self._intake, self._source, records, self._closing)
-        if answer:
-            own.socket.settimeout(HANDSHAKE_S)
-            own.socket.sendall(answer)
-            own.socket.settimeout(_TICK_S)
-        if answer is not None and refused:
-            self._refuse(own, refused)
-        self._hold(own, framing.size)
-        return len(frames), answer is None or refused is not None or not data
+            now = time.monotonic()
+            answer = self._answered(own, [event for frame in frames for event in joiner.feed(frame, now)])
+        return len(frames), refused, _replied(own, answer)
+
+    def _take(self, own: _Connection, events: Sequence[Joined]) -> bool:
+        """Take records and answer; return whether they were taken."""
+        if not events:
+            return True
+        with self._working:
+            answer = self._answered(own, events)
+        return _replied(own, answer)
+
+    def _answered(self, own: _Connection, events: Sequence[Joined]) -> bytes | None:
+        if not events:
+            return b""
+        now = datetime.now(UTC)
+        records = [Record(event.data, own.peer, received=now) for event in events]
+        return self._answer(self._intake, self._source, records, self._closing)
 
     def _hold(self, own: _Connection, size: int) -> None:
         """Note what a connection holds; where all hold too much, hang up on the peer of which most is held."""
@@ -224,6 +246,15 @@ def _cut(framing: Framing, data: bytes) -> tuple[list[bytes], FrameError | None]
         return (framing.feed(data) if data else framing.end()), None
     except FrameError as error:
         return error.frames, error
+
+
+def _replied(own: _Connection, answer: bytes | None) -> bool:
+    """Send an answer; return whether there is one."""
+    if answer:
+        own.socket.settimeout(HANDSHAKE_S)
+        own.socket.sendall(answer)
+        own.socket.settimeout(_TICK_S)
+    return answer is not None
 
 
 def _part(connection: socket.socket) -> None:

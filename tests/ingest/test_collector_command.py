@@ -110,6 +110,7 @@ def test_init_writes_a_file_that_check_accepts_and_keeps_to_its_owner(tmp_path: 
         f"windows=https://127.0.0.1:{port + 2}/winlog",
         f"suricata=http://127.0.0.1:{port + 3}/eve",
         f"mysql_audit=file://{log}",
+        f"snmp_trap=snmp://127.0.0.1:{port + 3}",
     )
     sources = [argument for each in wanted for argument in ("--source", each)]
     more = ["--certificate", str(chain), "--key", str(key), "--data-dir", str(tmp_path / "data")]
@@ -119,10 +120,11 @@ def test_init_writes_a_file_that_check_accepts_and_keeps_to_its_owner(tmp_path: 
     checked = collector("check", "--config", str(file), "--json", WARDWATCH_HEALTH_PORT=str(free_port()))
     assert checked.returncode == 0, checked.stdout
     read = load(file).collector
-    assert [source.transport for source in read.sources] == ["mllp", "tls", "http", "http", "file"]
-    assert [source.certificate for source in read.sources] == [chain, chain, chain, None, None]
+    assert [source.transport for source in read.sources] == ["mllp", "tls", "http", "http", "file", "snmp"]
+    assert [source.certificate for source in read.sources] == [chain, chain, chain, None, None, None]
     assert (read.tenant, read.zone, read.sources[2].path) == ("renai", "Asia/Urumqi", "/winlog")
     assert len(read.sources[2].token.get_secret_value()) >= 32
+    assert len(read.sources[5].community.get_secret_value()) >= 32
     assert "# Time zone of the hospital.\nzone" in file.read_text("utf-8")
     again = collector("init", str(file), "--tenant", "renai", *sources[:2], *more)
     assert again.returncode == 2
@@ -145,7 +147,14 @@ def test_init_asks_for_what_is_missing_and_asks_again_after_a_wrong_answer(tmp_p
 
 @pytest.mark.parametrize(
     "source",
-    ["hl7v2", "vax=tcp://0.0.0.0:1", "linux=mllp://0.0.0.0:1", "linux=tcp://here", "dicom_audit=tls://0.0.0.0:1"],
+    [
+        "hl7v2",
+        "vax=tcp://0.0.0.0:1",
+        "linux=mllp://0.0.0.0:1",
+        "linux=snmp://0.0.0.0:1",
+        "linux=tcp://here",
+        "dicom_audit=tls://0.0.0.0:1",
+    ],
 )
 def test_init_refuses_a_source_that_could_not_work_and_writes_nothing(tmp_path: Path, source: str) -> None:
     done = collector("init", str(tmp_path / "new.toml"), "--tenant", "renai", "--source", source)
@@ -158,6 +167,10 @@ def test_the_catalogue_names_every_source_with_the_transports_that_carry_it() ->
     assert list(found) == [name for name in PARSERS if name != "reveal"]
     assert found["hl7v2"]["transports"] == ["mllp", "file"]
     assert found["oracle_audit"]["transports"] == ["file"]  # its records span lines
+    assert (found.pop("snmp_trap")["transports"], found.pop("netflow")["transports"]) == (
+        ["snmp", "file"],
+        ["flow", "file"],
+    )
     for name, each in found.items():
         records = list(parser(name).split(parser(name).sample()))
         one_line = any(b"\n" not in record and b"\r" not in record for record in records)
