@@ -27,7 +27,14 @@ BODIES = [
 LONG = b"m0023 " + b"y" * 500_000
 
 
-def from_rsyslog(folder: Path, port: int, pki: Pki, how: str) -> SyslogPeer:
+DISK = (
+    'queue.type="LinkedList" queue.filename="out" queue.highwatermark="20" queue.lowwatermark="10" '
+    'queue.dequeuebatchsize="16" queue.saveOnShutdown="on"'
+)
+"""A queue that goes to disk early; its second worker has a connection of its own."""
+
+
+def from_rsyslog(folder: Path, port: int, pki: Pki, how: str, queue: str = "") -> SyslogPeer:
     """Forward lines of ``in.log``: as RFC 3164 over UDP and in lines, as RFC 5424 where octets are counted."""
     protocol, *more = how.split()
     form = "%TIMESTAMP% %HOSTNAME% %syslogtag% %msg%"
@@ -46,8 +53,7 @@ module(load="imfile")
 input(type="imfile" file="{folder}/in.log" tag="sshd[931]:" facility="authpriv" severity="info")
 template(name="form" type="string" string="<%PRI%>{form}")
 action(type="omfwd" target="127.0.0.1" port="{port}" template="form" {" ".join(options)}
-       action.resumeInterval="1" action.resumeRetryCount="-1" queue.type="LinkedList" queue.filename="out"
-       queue.highwatermark="20" queue.lowwatermark="10" queue.dequeuebatchsize="16" queue.saveOnShutdown="on")
+       action.resumeInterval="1" action.resumeRetryCount="-1" {queue})
 """
     return rsyslog(folder, config)
 
@@ -139,7 +145,7 @@ def test_a_collector_that_is_restarted_while_rsyslog_queues_on_its_disk_loses_no
     settings, folder = settings_of(tmp_path), tmp_path / "peer"
     folder.mkdir()
     log = Log(folder / "in.log")
-    with from_rsyslog(folder, port + 1, pki, how):
+    with from_rsyslog(folder, port + 1, pki, how, DISK):
         for goal in (1000, 2000):
             with process(tmp_path, port, source) as child:
                 wait_until(generation(port), what="a running collector")
@@ -159,7 +165,7 @@ def test_of_what_rsyslog_sends_over_tcp_a_kill_costs_only_what_was_under_way(tmp
     settings = settings_of(tmp_path)
     folder.mkdir()
     log = Log(folder / "in.log")
-    with from_rsyslog(folder, port + 1, Pki(tmp_path / "pki"), "tcp"):
+    with from_rsyslog(folder, port + 1, Pki(tmp_path / "pki"), "tcp", DISK):
         for goal in (3000, 6000):
             with process(tmp_path, port, source) as child:
                 wait_until(generation(port), what="a running collector")
@@ -180,7 +186,7 @@ def test_a_full_spool_holds_rsyslog_back_and_nothing_is_lost_when_there_is_room_
     log.write(3000)
     with (
         running(tmp_path / "data", source, forward=False, spool_bytes=2**20) as site,
-        from_rsyslog(tmp_path / "peer", site.port(), Pki(tmp_path / "pki"), "tcp"),
+        from_rsyslog(tmp_path / "peer", site.port(), Pki(tmp_path / "pki"), "tcp", DISK),
     ):
         spool = site.intake.spool
         found: set[str] = set()
