@@ -131,8 +131,10 @@ def _source(source: SourceSettings, collector: CollectorSettings, health: Health
         yield Finding(part, "FAILS", error.reason, error.remedy)
         return
     yield _way(part, known, health)
-    if source.transport == "tls":
+    if source.listen and (source.transport == "tls" or source.certificate or source.key or source.authorities):
         yield certificate(part, source.certificate, source.key)
+    if source.authorities:
+        yield authorities(part, source.authorities)
     if source.transport == "http" and not (source.path.startswith("/") and source.token.get_secret_value()):
         yield Finding(part, "FAILS", "an HTTP source needs path and token", 'set path = "/windows" and a token')
     if source.transport == "snmp":
@@ -167,7 +169,7 @@ def _snmp(part: str, source: SourceSettings) -> Iterator[Finding]:
 
 
 def _shared(sources: Sequence[SourceSettings]) -> Iterator[Finding]:
-    """Find what only the whole list shows: two listeners of one port, two HTTP sources of one path."""
+    """Find what only the whole list shows: two listeners of one port, HTTP sources of one path or of unlike TLS."""
     places = Counter(_place(source) for source in sources if source.listen)
     for (_, listen, path), count in places.items():
         if count > 1 and not listen.endswith(":0"):
@@ -175,6 +177,11 @@ def _shared(sources: Sequence[SourceSettings]) -> Iterator[Finding]:
     for (_, url), count in Counter((source.parser, source.url) for source in sources if source.url).items():
         if count > 1:
             yield Finding("settings", "FAILS", f"{count} sources ask {url}", "end each url with a name: #drugs")
+    secured = {(one.listen, one.certificate, one.key, one.authorities) for one in sources if one.transport == "http"}
+    for listen, count in Counter(listen for listen, *_ in secured).items():
+        if count > 1 and not listen.endswith(":0"):
+            remedy = "give all the same certificate, key and authorities, or none"
+            yield Finding("settings", "FAILS", f"HTTP sources of {listen} differ in TLS", remedy)
 
 
 def _place(source: SourceSettings) -> tuple[str, str, str]:
@@ -256,6 +263,18 @@ def certificate(part: str, chain: Path | None, key: Path | None, now: datetime |
     if leaf.public_key() != secret.public_key():
         return Finding(part, "FAILS", f"{key} is not the key of {chain}", "the first certificate is the listener's own")
     return _validity(part, leaf, now or datetime.now(UTC))
+
+
+def authorities(part: str, file: Path, now: datetime | None = None) -> Finding:
+    """Check that the CAs whose clients may connect can be read, and are valid at a moment."""
+    named = f"{part} authorities"
+    try:
+        found = x509.load_pem_x509_certificates(file.read_bytes())
+    except OSError as error:
+        return Finding(named, "FAILS", f"{error.filename}: {error.strerror}", "the collector's user must read it")
+    except ValueError:
+        return Finding(named, "FAILS", f"{file} is no PEM", "write the CAs' certificates as PEM")
+    return _validity(named, min(found, key=lambda each: each.not_valid_after_utc), now or datetime.now(UTC))
 
 
 def _validity(part: str, leaf: x509.Certificate, now: datetime) -> Finding:

@@ -75,6 +75,7 @@ def init(
         --source hl7v2=mllp://0.0.0.0:2575 --source windows=http://0.0.0.0:8088/windows \\
         --source 'mysql_audit=file:///var/log/mysql/server_audit*.log'
       wardwatch collector init pacs.toml --tenant renai --source dicom_audit=tls://0.0.0.0:6514 \\
+        --source hl7v2=mllps://0.0.0.0:2575 --source windows=https://0.0.0.0:8443/windows \\
         --certificate /etc/wardwatch/collector.pem --key /etc/wardwatch/collector.key
       wardwatch collector init his.toml --tenant renai --password-file /etc/wardwatch/his.password \\
         --source oracle_unified=oracle://soc@his-db:1521/HIS --source windows=kafka://kafka-1:9092/winlog

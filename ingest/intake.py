@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import structlog
 from ingest import parsers
 from ingest.classification import Table, table
 from ingest.parsers import Parser, Record, Site
-from ingest.quarantine import Quarantine
+from ingest.quarantine import Quarantine, position_of
 from ingest.scrub import Tokens, scrub
 from ingest.spool import Entry, Kind, Spool
 from wardwatch import topics
@@ -72,20 +73,28 @@ class LastSeen:
 
 @dataclass
 class Intake:
-    """Safe for many threads: the spool groups their waits for the disk."""
+    """Safe for many threads: they parse one at a time, and the spool groups their waits for the disk.
+
+    Two that parse at once would hand the interpreter's lock to each other at every record.
+    """
 
     tenant: str
     spool: Spool
     quarantine: Quarantine
     tokens: Tokens
     last: dict[str, LastSeen] = field(default_factory=dict)  # by label
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def accept(self, source: Source, records: Sequence[Record]) -> list[Kind]:
         """Return, in order, what became of the records, when all of them are durable.
 
         Raises SpoolFull (or Unavailable of the token vault): then none was accepted, and all may be sent again.
         """
-        found = [self._entries(source, record) for record in records]
+        refused: list[Record] = []
+        with self._turn:
+            found = [self._entries(source, record, refused) for record in records]
+        if refused:
+            self.quarantine.put(source.name, refused)
         self.tokens.commit()
         self.spool.append([entry for entries in found for entry in entries])
         self._count(source, found)
@@ -93,11 +102,12 @@ class Intake:
 
     def refuse(self, source: Source, record: Record, reason: str) -> None:
         """Dead-letter what a transport could not cut into records; raises SpoolFull."""
+        self.quarantine.put(source.name, [record])
         entry = self._dead(source, record, ParseError(reason, step=source.settings.transport))
         self.spool.append([entry])
         self._count(source, [[entry]])
 
-    def _entries(self, source: Source, record: Record) -> list[Entry]:
+    def _entries(self, source: Source, record: Record, refused: list[Record]) -> list[Entry]:
         if record.data.strip() in _EMPTY:
             return [Entry("filtered", source.label)]
         try:
@@ -105,10 +115,12 @@ class Intake:
         except Unavailable:
             raise
         except RecordError as error:
+            refused.append(record)
             return [self._dead(source, record, error)]
         except Exception as error:
             # a parser's own mistake must not stop its source: the record is kept, counted and shown
             log.error("parser_failed", source=source.name, error=type(error).__name__)  # its text may quote the record
+            refused.append(record)
             return [self._dead(source, record, ParseError(f"{type(error).__name__} in the parser", step="parse"))]
 
     def _forward(self, event: Event, label: str) -> Entry:
@@ -117,7 +129,7 @@ class Intake:
         return Entry("forwarded", label, topic, encode(event.doc), event.id, event.headers())
 
     def _dead(self, source: Source, record: Record, error: RecordError) -> Entry:
-        position = self.quarantine.put(source.name, record)
+        position = position_of(source.name, record)
         reason = error.reason.encode("utf-8", "replace").decode()
         letter = dead_letter(
             self.tenant, source=source.name, position=position, step=error.step, reason=reason, stage="collector"

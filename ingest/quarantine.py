@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,11 @@ class Held:
     record: Record
 
 
+def position_of(source: str, record: Record) -> str:
+    """Return the position ``quarantine:<id>`` of a record; the same record again has the same."""
+    return PREFIX + event_id("quarantine", source, record.position, record.peer, record.data)
+
+
 class Quarantine:
     """One SQLite file of at most ``limit`` bytes of records; the oldest go first, counted in ``dropped``."""
 
@@ -43,22 +49,18 @@ class Quarantine:
         self._size = int(self._database.execute("SELECT coalesce(sum(length(data)), 0) FROM records").fetchone()[0])
         self.dropped = 0
 
-    def put(self, source: str, record: Record) -> str:
-        """Keep a record and return its position ``quarantine:<id>``; the same record again keeps its id.
-
-        Raises SpoolFull when the disk takes no more.
-        """
-        identifier = event_id("quarantine", source, record.position, record.peer, record.data)
-        row = (identifier, source, record.peer, record.position, rfc3339(record.received), record.data)
+    def put(self, source: str, records: Sequence[Record]) -> None:
+        """Keep the records, all or none; one that is there keeps its place. Raises SpoolFull when the disk is full."""
         insert = "INSERT OR IGNORE INTO records (id, source, peer, position, received, data) VALUES (?, ?, ?, ?, ?, ?)"
         try:
             with self._lock, self._database:
-                added = self._database.execute(insert, row).rowcount
-                self._size += len(record.data) * added
+                for record in records:
+                    identifier = position_of(source, record).removeprefix(PREFIX)
+                    row = (identifier, source, record.peer, record.position, rfc3339(record.received), record.data)
+                    self._size += len(record.data) * self._database.execute(insert, row).rowcount
                 self._trim()
         except sqlite3.Error as error:
             raise SpoolFull(f"the quarantine can't be written: {error}", step="quarantine") from None
-        return PREFIX + identifier
 
     def get(self, position: str) -> Held:
         """Return the record kept at a position; raises NotFound."""

@@ -21,6 +21,8 @@ from wardwatch.errors import SettingsError
 from wardwatch.settings import CollectorSettings, Settings, SourceSettings
 
 _FORM = "PARSER=TRANSPORT://PLACE, such as hl7v2=mllp://0.0.0.0:2575 or oracle_unified=oracle://soc@his-db:1521/HIS"
+_SECURE = {"tls": "tls", "mllps": "mllp", "https": "http"}
+"""How a transport that needs a certificate is named in the form above."""
 _TOKEN_BYTES = 24
 
 
@@ -50,11 +52,12 @@ def source_from(text: str, files: Files = Files()) -> SourceSettings:
     HTTP gets a random token, SNMP a random community. Raises SettingsError.
     """
     name, _, how = text.partition("=")
-    transport, separator, place = how.partition("://")
+    scheme, separator, place = how.partition("://")
     if not separator or not place:
         raise SettingsError(f"{text!r} is no source", step="init", remedy=_FORM)
-    _check_transport(name, "sql" if transport in DATABASES else transport)
-    if transport in DATABASES:
+    transport = "sql" if scheme in DATABASES else _SECURE.get(scheme, scheme)
+    _check_transport(name, transport)
+    if transport == "sql":
         return _database(name, how, files)
     if transport == "kafka":
         topics = SourceSettings(parser=name, transport="kafka", url=how)
@@ -64,16 +67,16 @@ def source_from(text: str, files: Files = Files()) -> SourceSettings:
         return SourceSettings(parser=name, transport="file", path=place)
     listen, _, path = place.partition("/")
     split_address(listen, name)
-    values = {"parser": name, "transport": transport, "listen": listen}
-    if transport == "tls":
+    values: dict[str, object] = {"parser": name, "transport": transport, "listen": listen}
+    if scheme in _SECURE:
         if not files.certificate or not files.key:
             raise SettingsError("TLS needs a certificate", step="init", record=name, remedy="--certificate and --key")
-        return SourceSettings.model_validate(values | {"certificate": files.certificate, "key": files.key})
+        values |= {"certificate": files.certificate, "key": files.key}
     token = SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))
     if transport == "snmp":
-        return SourceSettings.model_validate(values | {"community": token})
+        values |= {"community": token}
     if transport == "http":
-        return SourceSettings.model_validate(values | {"path": f"/{path or name}", "token": token})
+        values |= {"path": f"/{path or name}", "token": token}
     return SourceSettings.model_validate(values)
 
 

@@ -32,9 +32,9 @@ class _Section(BaseModel):
 TRANSPORTS: dict[str, tuple[str, ...]] = {
     "udp": ("listen",),
     "tcp": ("listen",),
-    "tls": ("listen", "certificate", "key"),
-    "mllp": ("listen",),
-    "http": ("listen", "path", "token"),
+    "tls": ("listen", "certificate", "key", "authorities"),
+    "mllp": ("listen", "certificate", "key", "authorities"),
+    "http": ("listen", "path", "token", "certificate", "key", "authorities"),
     "file": ("path",),
     "sql": ("url", "user", "password", "password_file", "authorities", "query", "cursor", "every_s", "lag_s"),
     "kafka": ("url",),
@@ -74,16 +74,18 @@ class SourceSettings(_Section):
     )
     listen: str = Field("", description="host:port of a network listener; several HTTP sources share one.")
     path: str = Field("", description="URL path of an HTTP source, or the file (a glob) to tail.")
-    token: SecretStr = Field(SecretStr(""), description="Bearer token that an HTTP source must send.")
-    certificate: Path | None = Field(None, description="PEM certificate chain of a TLS listener.")
-    key: Path | None = Field(None, description="PEM private key of a TLS listener.")
+    token: SecretStr = Field(
+        SecretStr(""), description="What an HTTP source must send: as bearer token, password or API key."
+    )
+    certificate: Path | None = Field(None, description="PEM certificate chain of the listener: it speaks TLS.")
+    key: Path | None = Field(None, description="PEM private key of the certificate.")
+    authorities: Path | None = Field(
+        None, description="PEM certificates of the CAs whose clients may connect, or by which a server is known."
+    )
     url: str = Field("", description="What is asked: postgresql://host:5432/database, kafka://host:9092/topic,topic, …")
     user: str = Field("", description="User there.")
     password: SecretStr = Field(SecretStr(""), description="Its password.")
     password_file: Path | None = Field(None, description="File that holds the password, in place of it.")
-    authorities: Path | None = Field(
-        None, description="PEM certificates by which the server is known; default the system's."
-    )
     query: str = Field("", description="SELECT of the rows, without order; default the parser's own.")
     cursor: tuple[str, ...] = Field(
         (), max_length=2, description="Columns that order the rows: an ever-growing id, or a time and what breaks ties."

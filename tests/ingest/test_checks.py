@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.checks import Finding, arrived, certificate, check
+from ingest.checks import Finding, arrived, authorities, certificate, check
 from ingest.collector import run
 from ingest.health_page import SourceState
 from tests.ingest.pollers.servers import PASSWORD, USER, Server
@@ -151,6 +151,27 @@ def test_a_certificate_with_the_key_of_another_or_without_one_fails(tmp_path: Pa
     assert "No such file" in certificate("pacs", chain, tmp_path / "none.key").message
     assert "is no PEM" in certificate("pacs", key, key).message
     assert certificate("pacs", None, None).state == "FAILS"
+
+
+def test_a_listener_that_speaks_tls_has_its_certificate_and_its_authorities_checked(tmp_path: Path) -> None:
+    chain, key = write_certificate(tmp_path)
+    source = tcp("127.0.0.1:0", parser="hl7v2", transport="mllp", certificate=chain, key=key, authorities=chain)
+    valid = [each.part for each in found(settings_of(tmp_path, source), "hl7v2") if "is valid until" in each.message]
+    assert valid == ["hl7v2 mllp 127.0.0.1:0", "hl7v2 mllp 127.0.0.1:0 authorities"]
+    lone = tcp("127.0.0.1:0", parser="hl7v2", transport="mllp", authorities=chain)
+    assert "TLS needs certificate and key" in [each.message for each in found(settings_of(tmp_path, lone), "hl7v2")]
+    assert authorities("hl7v2", chain, datetime.now(UTC) + timedelta(days=340)).state == "warning"
+    assert "is no PEM" in authorities("hl7v2", key).message
+    assert "No such file" in authorities("hl7v2", tmp_path / "none.pem").message
+
+
+def test_http_sources_of_one_address_that_differ_in_tls_fail(tmp_path: Path) -> None:
+    chain, key = write_certificate(tmp_path)
+    listen = f"127.0.0.1:{free_port()}"
+    plain = tcp(listen, transport="http", path="/a", token="secret")
+    secure = tcp(listen, transport="http", path="/b", token="secret", certificate=chain, key=key)
+    (finding,) = found(settings_of(tmp_path, plain, secure), "settings")
+    assert finding.message == f"HTTP sources of {listen} differ in TLS"
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,10 @@ def test_init_writes_a_file_that_check_accepts_and_keeps_to_its_owner(tmp_path: 
     log.touch()
     port, file = free_block(4), tmp_path / "collector.toml"
     wanted = (
-        f"hl7v2=mllp://127.0.0.1:{port}",
+        f"hl7v2=mllps://127.0.0.1:{port}",
         f"dicom_audit=tls://127.0.0.1:{port + 1}",
-        f"windows=http://127.0.0.1:{port + 2}/winlog",
+        f"windows=https://127.0.0.1:{port + 2}/winlog",
+        f"suricata=http://127.0.0.1:{port + 3}/eve",
         f"mysql_audit=file://{log}",
         f"snmp_trap=snmp://127.0.0.1:{port + 3}",
     )
@@ -119,12 +120,13 @@ def test_init_writes_a_file_that_check_accepts_and_keeps_to_its_owner(tmp_path: 
     checked = collector("check", "--config", str(file), "--json", WARDWATCH_HEALTH_PORT=str(free_port()))
     assert checked.returncode == 0, checked.stdout
     read = load(file).collector
-    assert [source.transport for source in read.sources] == ["mllp", "tls", "http", "file", "snmp"]
+    assert [source.transport for source in read.sources] == ["mllp", "tls", "http", "http", "file", "snmp"]
+    assert [source.certificate for source in read.sources] == [chain, chain, chain, None, None, None]
     assert (read.tenant, read.zone, read.sources[2].path) == ("renai", "Asia/Urumqi", "/winlog")
     assert len(read.sources[2].token.get_secret_value()) >= 32
-    assert len(read.sources[4].community.get_secret_value()) >= 32
+    assert len(read.sources[5].community.get_secret_value()) >= 32
     assert "# Time zone of the hospital.\nzone" in file.read_text("utf-8")
-    again = collector("init", str(file), "--tenant", "renai", *sources[:2])
+    again = collector("init", str(file), "--tenant", "renai", *sources[:2], *more)
     assert again.returncode == 2
     assert "File exists" in again.stderr
 
