@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ from ingest.listeners.mllp import mllp_listener
 from ingest.listeners.tcp import TcpListener
 from ingest.listeners.udp import UdpListener
 from ingest.parsers import Parser
+from ingest.pollers import Feed, Poller
+from ingest.pollers.mqtt import MqttFeed
+from ingest.pollers.s3 import S3Feed
+from ingest.pollers.sftp import SftpFeed
 from ingest.quarantine import Quarantine
 from ingest.spool import KINDS, Spool
 from ingest.vault import open_tokens
@@ -99,7 +104,7 @@ class Collector:
 
     def _seen(self, source: Source) -> dict[str, str | None]:
         last = asdict(self.intake.last.get(source.name, LastSeen()))
-        listen = source.settings.listen or source.settings.path
+        listen = source.settings.listen or source.settings.path or source.settings.url
         return {f"last_{name}": at for name, at in last.items()} | {
             "transport": source.settings.transport,
             "listen": listen,
@@ -152,9 +157,20 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
                 listeners.append(mllp_listener(source, intake))
             case "file":
                 listeners.append(FileListener(source, intake, folder))
+            case "sftp":
+                listeners.append(_poller(source, intake, folder, SftpFeed(source, partial(intake.refuse, source))))
+            case "s3":
+                listeners.append(_poller(source, intake, folder, S3Feed(source, partial(intake.refuse, source))))
+            case "mqtt":
+                feed = MqttFeed(source, partial(intake.refuse, source), intake.tenant)
+                listeners.append(Poller(source, intake, folder, feed, source.settings.url, 0))
             case "http":
                 http.setdefault(source.settings.listen, []).append(source)
     return [*listeners, *(HttpListener(group, intake) for group in http.values())]
+
+
+def _poller(source: Source, intake: Intake, folder: Path, feed: Feed) -> Poller:
+    return Poller(source, intake, folder, feed, source.settings.url, source.settings.every_s)
 
 
 def reveals(settings: Settings, folder: Path) -> Source:

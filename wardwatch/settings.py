@@ -35,7 +35,10 @@ TRANSPORTS: dict[str, tuple[str, ...]] = {
     "tls": ("listen", "certificate", "key"),
     "mllp": ("listen",),
     "http": ("listen", "path", "token"),
-    "file": ("path",),
+    "file": ("path", "done"),
+    "sftp": ("url", "user", "password", "password_file", "key", "known_hosts", "every_s", "done"),
+    "s3": ("url", "endpoint", "addressing", "region", "user", "password", "password_file", "authorities", "every_s"),
+    "mqtt": ("url", "user", "password", "password_file", "certificate", "key", "authorities", "client"),
 }
 """Transport → the keys that it has beside those of every source."""
 
@@ -46,14 +49,47 @@ class SourceSettings(_Section):
     """One source of a collector: what it sends (``parser``) and how it arrives (``transport``)."""
 
     parser: str = Field(description="Name of the parser, as the source catalogue lists it: hl7v2, windows, …")
-    transport: Literal["udp", "tcp", "tls", "mllp", "http", "file"]
+    transport: Literal["udp", "tcp", "tls", "mllp", "http", "file", "sftp", "s3", "mqtt"]
     listen: str = Field("", description="host:port of a network listener; several HTTP sources share one.")
     path: str = Field("", description="URL path of an HTTP source, or the file (a glob) to tail.")
     token: SecretStr = Field(SecretStr(""), description="Bearer token that an HTTP source must send.")
-    certificate: Path | None = Field(None, description="PEM certificate chain of a TLS listener.")
-    key: Path | None = Field(None, description="PEM private key of a TLS listener.")
+    url: str = Field(
+        "", description="What is asked: sftp://host:22/folder/*.log, s3://bucket/prefix, mqtts://host:8883/topic/#."
+    )
+    user: str = Field("", description="User there, or the access key of S3.")
+    password: SecretStr = Field(SecretStr(""), description="Its password, the secret key of S3, or that of an SSH key.")
+    password_file: Path | None = Field(None, description="File that holds the password, in place of it.")
+    certificate: Path | None = Field(None, description="PEM certificate chain that is shown to the other side.")
+    key: Path | None = Field(None, description="Its PEM private key, or that of an SSH user.")
+    authorities: Path | None = Field(
+        None, description="PEM certificates by which the server is known; default the system's."
+    )
+    known_hosts: Path | None = Field(None, description="File of the SSH server's keys, as ssh-keyscan prints them.")
+    endpoint: str = Field("", description="URL of an S3 service that is not Amazon's.")
+    addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Whether an S3 bucket is in the path of a URL or in its host."
+    )
+    region: str = Field("", description="Region of the bucket.")
+    client: str = Field(
+        "", description="MQTT client identifier; default from tenant and url. The broker keeps messages for it."
+    )
+    every_s: float = Field(60.0, gt=0, description="Seconds between two looks of a source that is asked.")
+    done: Literal["keep", "delete"] = Field(
+        "keep", description="What becomes of a file that was read and has not changed for an hour."
+    )
     charset: str = Field("", description="Character set where the record does not declare one; default UTF-8.")
     zone: str = Field("", description="Time zone of times without one; default the site's.")
+
+    def secret(self) -> str:
+        """Return the password, of its file where one is named; raises SettingsError when that can't be read."""
+        if self.password_file is None:
+            return self.password.get_secret_value()
+        try:
+            return self.password_file.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = f"{self.password_file} can't be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"
+            remedy = "the collector's user must be able to read it"
+            raise SettingsError(reason, step="collector", record=self.parser, remedy=remedy) from None
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
