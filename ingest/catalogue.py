@@ -64,14 +64,17 @@ def events(source: Parser, data: bytes) -> Iterator[Parsed]:
 def transports(source: Parser) -> tuple[str, ...]:
     """Return the transports whose framing hands on records of the source's sample as they are.
 
-    HL7 belongs to MLLP, which alone answers each message. A record of several lines needs a file or octet counting.
+    HL7 belongs to MLLP, which alone answers each message. A record of several lines needs a file or octet counting. The
+    value of a record of Kafka and a message of MQTT is always one as it is, files come by SFTP and from S3 too. Rows
+    of a database are asked for where the parser says how.
     """
     records = list(source.split(source.sample()))
     if all(record.startswith(b"MSH") for record in records):
-        return ("mllp", "file")
+        return ("mllp", *_ANY)
     syslog = ("udp", "tcp", "tls") if any(SyslogFraming().feed(_framed(one)) == [one] for one in records) else ()
     http = ("http",) if any(items(one) == [one] for one in records) else ()
-    return (*syslog, *http, "file")
+    rows = ("sql",) if source.query else ()
+    return (*syslog, *http, *rows, *_ANY)
 
 
 def _framed(record: bytes) -> bytes:
@@ -105,6 +108,7 @@ def page(source: Parser) -> str:
     )
 
 
+_ANY = ("kafka", "mqtt", "file", "sftp", "s3")
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -26,9 +27,9 @@ from ingest.listeners.tcp import TcpListener
 from ingest.listeners.udp import UdpListener
 from ingest.parsers import Parser
 from ingest.pollers import Feed, Poller
-from ingest.pollers.mqtt import MqttFeed
-from ingest.pollers.s3 import S3Feed
-from ingest.pollers.sftp import SftpFeed
+from ingest.pollers.extras import extra_feed
+from ingest.pollers.kafka import KafkaFeed
+from ingest.pollers.sql import SqlFeed
 from ingest.quarantine import Quarantine
 from ingest.spool import KINDS, Spool
 from ingest.vault import open_tokens
@@ -104,10 +105,9 @@ class Collector:
 
     def _seen(self, source: Source) -> dict[str, str | None]:
         last = asdict(self.intake.last.get(source.name, LastSeen()))
-        listen = source.settings.listen or source.settings.path or source.settings.url
         return {f"last_{name}": at for name, at in last.items()} | {
             "transport": source.settings.transport,
-            "listen": listen,
+            "listen": source.settings.place,
         }
 
 
@@ -146,6 +146,7 @@ def collect(collector: Collector, bus: Bus, settings: Settings) -> None:
 def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> list[Listener]:
     """Return a listener for each source, one for all HTTP sources of an address; raises SettingsError."""
     listeners: list[Listener] = []
+    _check_apart(sources)
     http: dict[str, list[Source]] = {}
     for source in sources:
         match source.settings.transport:
@@ -157,16 +158,25 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
                 listeners.append(mllp_listener(source, intake))
             case "file":
                 listeners.append(FileListener(source, intake, folder))
-            case "sftp":
-                listeners.append(_poller(source, intake, folder, SftpFeed(source, partial(intake.refuse, source))))
-            case "s3":
-                listeners.append(_poller(source, intake, folder, S3Feed(source, partial(intake.refuse, source))))
-            case "mqtt":
-                feed = MqttFeed(source, partial(intake.refuse, source), intake.tenant)
-                listeners.append(Poller(source, intake, folder, feed, source.settings.url, 0))
+            case "sftp" | "s3" | "mqtt":
+                feed = extra_feed(source, partial(intake.refuse, source), intake.tenant)
+                listeners.append(_poller(source, intake, folder, feed))
+            case "sql":
+                listeners.append(_poller(source, intake, folder, SqlFeed(source)))
+            case "kafka":
+                listeners.append(_poller(source, intake, folder, KafkaFeed(source)))
             case "http":
                 http.setdefault(source.settings.listen, []).append(source)
     return [*listeners, *(HttpListener(group, intake) for group in http.values())]
+
+
+def _check_apart(sources: Sequence[Source]) -> None:
+    """Refuse two sources that would go on from one cursor."""
+    places = Counter((source.name, source.settings.url) for source in sources if source.settings.url)
+    for (name, url), count in places.items():
+        if count > 1:
+            remedy = "end each url with a name of its own: #drugs"
+            raise SettingsError(f"{count} sources ask {url}", step="collector", record=name, remedy=remedy)
 
 
 def _poller(source: Source, intake: Intake, folder: Path, feed: Feed) -> Poller:

@@ -39,6 +39,8 @@ TRANSPORTS: dict[str, tuple[str, ...]] = {
     "sftp": ("url", "user", "password", "password_file", "key", "known_hosts", "every_s", "done"),
     "s3": ("url", "endpoint", "addressing", "region", "user", "password", "password_file", "authorities", "every_s"),
     "mqtt": ("url", "user", "password", "password_file", "certificate", "key", "authorities", "client"),
+    "sql": ("url", "user", "password", "password_file", "authorities", "query", "cursor", "every_s", "lag_s"),
+    "kafka": ("url",),
 }
 """Transport → the keys that it has beside those of every source."""
 
@@ -49,12 +51,12 @@ class SourceSettings(_Section):
     """One source of a collector: what it sends (``parser``) and how it arrives (``transport``)."""
 
     parser: str = Field(description="Name of the parser, as the source catalogue lists it: hl7v2, windows, …")
-    transport: Literal["udp", "tcp", "tls", "mllp", "http", "file", "sftp", "s3", "mqtt"]
+    transport: Literal["udp", "tcp", "tls", "mllp", "http", "file", "sftp", "s3", "mqtt", "sql", "kafka"]
     listen: str = Field("", description="host:port of a network listener; several HTTP sources share one.")
     path: str = Field("", description="URL path of an HTTP source, or the file (a glob) to tail.")
     token: SecretStr = Field(SecretStr(""), description="Bearer token that an HTTP source must send.")
     url: str = Field(
-        "", description="What is asked: sftp://host:22/folder/*.log, s3://bucket/prefix, mqtts://host:8883/topic/#."
+        "", description="What is asked: sftp://host:22/folder/*.log, postgresql://host:5432/database, … See transports."
     )
     user: str = Field("", description="User there, or the access key of S3.")
     password: SecretStr = Field(SecretStr(""), description="Its password, the secret key of S3, or that of an SSH key.")
@@ -73,12 +75,29 @@ class SourceSettings(_Section):
     client: str = Field(
         "", description="MQTT client identifier; default from tenant and url. The broker keeps messages for it."
     )
+    query: str = Field("", description="SELECT of the rows, without order; default the parser's own.")
+    cursor: tuple[str, ...] = Field(
+        (), max_length=2, description="Columns that order the rows: an ever-growing id, or a time and what breaks ties."
+    )
     every_s: float = Field(60.0, gt=0, description="Seconds between two looks of a source that is asked.")
+    lag_s: float = Field(60.0, ge=0, description="Seconds that a row may become visible after rows that follow it.")
     done: Literal["keep", "delete"] = Field(
         "keep", description="What becomes of a file that was read and has not changed for an hour."
     )
     charset: str = Field("", description="Character set where the record does not declare one; default UTF-8.")
     zone: str = Field("", description="Time zone of times without one; default the site's.")
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        given = {name for name in self.model_fields_set if getattr(self, name) != type(self).model_fields[name].default}
+        for name in sorted(given.difference(_OF_EVERY_SOURCE, TRANSPORTS[self.transport])):
+            raise ValueError(f"{name} is no setting of transport {self.transport!r}")
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where it listens, what it asks, or the glob of its files."""
+        return self.listen or self.url or self.path
 
     def secret(self) -> str:
         """Return the password, of its file where one is named; raises SettingsError when that can't be read."""
@@ -90,13 +109,6 @@ class SourceSettings(_Section):
             reason = f"{self.password_file} can't be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"
             remedy = "the collector's user must be able to read it"
             raise SettingsError(reason, step="collector", record=self.parser, remedy=remedy) from None
-
-    @model_validator(mode="after")
-    def _fitting(self) -> Self:
-        given = {name for name in self.model_fields_set if getattr(self, name) != type(self).model_fields[name].default}
-        for name in sorted(given.difference(_OF_EVERY_SOURCE, TRANSPORTS[self.transport])):
-            raise ValueError(f"{name} is no setting of transport {self.transport!r}")
-        return self
 
 
 class CollectorSettings(_Section):

@@ -12,7 +12,13 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.files import digest
 from ingest.framing import MAX_FRAME_BYTES
@@ -22,9 +28,6 @@ from ingest.pollers import Batch
 from ingest.pollers.url import Url, split_url
 from wardwatch.errors import SettingsError, Unavailable
 from wardwatch.text import safe_text
-
-if TYPE_CHECKING:
-    from paho.mqtt.client import Client, MQTTMessage
 
 ANSWER_S = 5.0
 KEEPALIVE_S = 30
@@ -51,12 +54,15 @@ class MqttFeed:
         self._tls = _tls(source) if self._url.scheme == "mqtts" else None
         self._name = settings.client or f"wardwatch-{tenant}-{digest(f'{source.name} {settings.url}'.encode())}"
         self._link: _Link | None = None
+        self._messages = 0
 
     def batches(self, cursor: str) -> Iterator[Batch]:
-        """Yield what the broker sends as long as it sends, and acknowledge it when it was accepted."""
-        link = self._link = self._link or self.connected()
+        """Yield what the broker sends for ever, and acknowledge it when it was accepted."""
+        link = self._link = self._link or self._connected()
         try:
-            while messages := link.waiting():
+            while True:
+                messages = link.waiting()
+                self._messages += len(messages)
                 records = [record for message in messages if (record := self._record(message))]
                 yield Batch(records, cursor)
                 link.acknowledge(messages)
@@ -70,9 +76,19 @@ class MqttFeed:
             self._link.client.disconnect()
             self._link = None
 
-    def connected(self) -> _Link:
+    def state(self) -> dict[str, int]:
+        """Return how many messages came."""
+        return {"messages": self._messages}
+
+    def probe(self) -> str:
+        """Tell that the broker grants the subscription, with a session that ends at once; raises Unavailable."""
+        self._link = self._connected(session_s=0)
+        self.close()
+        return "the broker grants the subscription"
+
+    def _connected(self, session_s: int = SESSION_S) -> _Link:
         """Return a connection whose subscription the broker has granted; raises Unavailable."""
-        return _connect(self._url, self._source, self._name, self._tls)
+        return _connect(self._url, self._source, self._name, self._tls, session_s)
 
     def _record(self, message: MQTTMessage) -> Record | None:
         data = bytes(message.payload[:MAX_FRAME_BYTES])
@@ -125,10 +141,7 @@ class _Link:
         self.lost = self.lost or safe_text(reason, limit=200)
 
 
-def _connect(url: Url, source: Source, name: str, tls: ssl.SSLContext | None) -> _Link:
-    from paho.mqtt.client import Client, MQTTv5
-    from paho.mqtt.enums import CallbackAPIVersion
-
+def _connect(url: Url, source: Source, name: str, tls: ssl.SSLContext | None, session_s: int) -> _Link:
     client = Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTv5, reconnect_on_failure=False, manual_ack=True)
     client.connect_timeout = ANSWER_S
     settings = source.settings
@@ -139,7 +152,7 @@ def _connect(url: Url, source: Source, name: str, tls: ssl.SSLContext | None) ->
     link = _Link(client, f"{url.scheme}://{url.host}:{url.port}")
     _listen(client, link, url.rest)
     try:
-        client.connect(url.host, url.port, KEEPALIVE_S, clean_start=False, properties=_properties())
+        client.connect(url.host, url.port, KEEPALIVE_S, clean_start=False, properties=_properties(session_s))
     except (OSError, ValueError) as error:
         raise Unavailable(f"{link.place}: {safe_text(str(error), limit=200)}", step="mqtt") from None
     try:
@@ -161,8 +174,6 @@ def _wait(link: _Link) -> None:
 
 def _listen(client: Client, link: _Link, topic: str) -> None:
     """Let the library tell the link what happens, and subscribe when the broker has taken the login."""
-    from paho.mqtt.subscribeoptions import SubscribeOptions
-
     retained_once = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
 
     def on_connect(client: Client, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
@@ -185,12 +196,9 @@ def _listen(client: Client, link: _Link, topic: str) -> None:
     client.on_message = lambda _client, _data, message: link.messages.append(message)
 
 
-def _properties() -> Any:
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.properties import Properties
-
+def _properties(session_s: int) -> Any:
     found: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    found.SessionExpiryInterval = SESSION_S
+    found.SessionExpiryInterval = session_s
     found.ReceiveMaximum = UNACKNOWLEDGED
     found.MaximumPacketSize = MAX_PACKET_BYTES
     return found

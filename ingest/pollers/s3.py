@@ -17,6 +17,9 @@ from itertools import islice
 from typing import Any
 
 import msgspec
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.session import Session
 
 from ingest import files
 from ingest.files import MAX_WHOLE_BYTES
@@ -108,6 +111,7 @@ class S3Feed:
         self._refuse = refuse
         self._client = _client(source)
         self._swept = -SWEEP_S
+        self._read = 0
 
     def batches(self, cursor: str) -> Iterator[Batch]:
         """Yield the records of new objects; all keys are listed once in SWEEP_S and after a start."""
@@ -126,9 +130,18 @@ class S3Feed:
         """Close the connections."""
         self._client.close()
 
-    def first(self) -> str:
-        """Return the first key below the prefix, "" where there is none; raises Unavailable."""
-        return next((found.key for found in self._listed("")), "")
+    def state(self) -> dict[str, int]:
+        """Return how many objects were read."""
+        return {"objects": self._read}
+
+    def probe(self) -> str:
+        """Tell the first key below the prefix, when it can be read; raises Unavailable."""
+        found = next(self._listed(""), None)
+        if found is None:
+            return "no object yet"
+        with _told(self._bucket):
+            self._client.head_object(Bucket=self._bucket, Key=found.key)
+        return f"{safe_text(found.key, limit=100)} can be read"
 
     def _sweep(self, state: _State) -> Generator[Batch, None, list[str]]:
         """Go on with a sweep, or begin one; it is complete when ``state.after`` is ""."""
@@ -151,6 +164,7 @@ class S3Feed:
                     for batch in files.batches(self._records(found)):
                         yield Batch(batch, cursor)
                     state.remember(found)
+                    self._read += 1
                 except _Gone:
                     pass
                 except _Unreadable as error:
@@ -209,8 +223,6 @@ class S3Feed:
         return bytes(data)
 
     def _opened(self, found: _Object) -> Any:
-        from botocore.exceptions import ClientError
-
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=found.key, IfMatch=found.etag)
         except ClientError as error:
@@ -226,8 +238,6 @@ class S3Feed:
 @contextmanager
 def _told(bucket: str) -> Iterator[None]:
     """Turn the library's errors into Unavailable."""
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-
     try:
         yield
     except (BotoCoreError, HTTPClientError, ClientError) as error:
@@ -241,10 +251,6 @@ def _why(error: Exception) -> str:
 
 
 def _client(source: Source) -> Any:
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
-    from botocore.session import Session
-
     settings = source.settings
     config = Config(
         connect_timeout=ANSWER_S,

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 import msgspec
+import paramiko
+from paramiko import SFTPClient, SFTPFile
 
 from ingest import files
 from ingest.files import HEAD_BYTES, MAX_WHOLE_BYTES, READ_BYTES, Mark
@@ -26,9 +27,6 @@ from ingest.pollers.limit import limited
 from ingest.pollers.url import split_url
 from wardwatch.errors import ParseError, SettingsError, Unavailable
 from wardwatch.text import safe_text
-
-if TYPE_CHECKING:
-    from paramiko import SFTPClient, SFTPFile
 
 CONNECT_S = 5.0
 ANSWER_S = 10.0
@@ -126,16 +124,18 @@ class SftpFeed:
     def close(self) -> None:
         """Return at once: a connection lives as long as a look."""
 
-    def matching(self) -> int:
-        """Return the number of files that the glob names now; raises Unavailable."""
+    def state(self) -> dict[str, int]:
+        """Return how many files the glob named at the last look."""
+        return {"files": len(self._listed)}
+
+    def probe(self) -> str:
+        """Tell how many files the glob names now; raises Unavailable."""
         with self._session() as sftp:
             self._look(sftp)
-        return len(self._listed)
+        return f"{len(self._listed)} files of {self._folder}"
 
     @contextmanager
     def _session(self) -> Iterator[SFTPClient]:
-        import paramiko
-
         settings = self._source.settings
         client = paramiko.SSHClient()  # its policy for a key that is not known is to refuse
         try:
@@ -295,8 +295,6 @@ def _read(file: SFTPFile, size: int) -> bytes:
 
 
 def _why(error: Exception) -> str:
-    import paramiko
-
     match error:
         case paramiko.BadHostKeyException():
             return "its key is not the one in known_hosts: another server answers"

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from ingest.checks import Finding, check
 from tests.ingest.pollers.mosquitto import Broker, mosquitto
 from tests.ingest.running import Running, dead_letters, events, on_bus, running, settings_of
 from wardwatch import topics
@@ -251,3 +252,21 @@ def test_a_url_without_a_topic_or_with_a_password_is_refused_at_start(tmp_path: 
     with pytest.raises(SettingsError) as refused, running(tmp_path, source(Broker(tmp_path, 1), url=url)):
         pass
     assert "secret" not in str(refused.value)
+
+
+def test_check_subscribes_without_taking_anything_from_the_collector(tmp_path: Path, broker: Broker) -> None:
+    with running(tmp_path / "data", source(broker)) as site:
+        subscribed(broker)
+        (found,) = _checked(tmp_path, source(broker))
+        assert (found.state, found.message) == ("ok", "the broker grants the subscription")
+        broker.publish("ward/icu", [message(1)])
+        accepted(site, 1)
+        assert site.listeners[0].problem == ""
+    broker.stop()
+    (found,) = _checked(tmp_path, source(broker))
+    assert (found.state, "refused" in found.message) == ("FAILS", True)
+
+
+def _checked(tmp_path: Path, one: SourceSettings) -> list[Finding]:
+    found = check(settings_of(tmp_path / "checked", one))
+    return [finding for finding in found if finding.part.startswith("iot_telemetry mqtt")]

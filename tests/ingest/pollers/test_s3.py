@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import parsers
+from ingest.checks import check
 from ingest.intake import source_of
 from ingest.pollers import s3
 from ingest.pollers.s3 import S3Feed
-from tests.ingest.running import Running, dead_letters, events, linux, running
+from tests.ingest.running import Running, dead_letters, events, linux, running, settings_of
 from wardwatch.errors import SettingsError
 from wardwatch.settings import CollectorSettings, SourceSettings
 from wardwatch.testing.peers import missing
@@ -235,3 +236,11 @@ def test_every_object_is_read_once_in_whatever_order_keys_and_times_come(steps: 
 def _feed() -> S3Feed:
     values = {"parser": "generic_syslog", "transport": "s3", "url": "s3://logs/", "user": "key", "password": "hush"}
     return S3Feed(source_of(SourceSettings.model_validate(values), CollectorSettings()), lambda *_: None)
+
+
+def test_check_reads_an_object_and_says_what_is_wrong(tmp_path: Any, server: S3Server, bucket: Bucket) -> None:
+    bucket.put("in/a", 1)
+    sources = [source(server, bucket, "in/"), source(server, bucket, "out/"), source(server, bucket, password="wrong")]
+    found = [one for one in check(settings_of(tmp_path, *sources)) if one.part.startswith("linux s3")]
+    assert [one.message for one in found[:2]] == ["in/a can be read", "no object yet"]
+    assert (found[2].state, "SignatureDoesNotMatch" in found[2].message) == ("FAILS", True)

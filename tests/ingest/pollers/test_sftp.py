@@ -10,9 +10,10 @@ import paramiko
 import pytest
 from paramiko import sftp as answers
 
+from ingest.checks import Finding, check
 from ingest.pollers import sftp
 from tests.ingest.pollers.sshd import Server, lying, sshd, start, write_key
-from tests.ingest.running import HL7, Running, dead_letters, events, linux, running
+from tests.ingest.running import HL7, Running, dead_letters, events, linux, running, settings_of
 from wardwatch.errors import SettingsError
 from wardwatch.settings import SourceSettings
 from wardwatch.testing.ports import wait_until
@@ -305,3 +306,18 @@ def test_a_server_that_does_not_answer_is_left(tmp_path: Path, monkeypatch: pyte
                 wait_until(lambda: "no answer in time" in site.listeners[0].problem, what="a problem")
         finally:
             ended.set()
+
+
+def test_check_lists_the_folder_and_says_what_is_wrong(tmp_path: Path, drop: Path, server: Server) -> None:
+    write(drop / "auth.log", 1)
+    right = source(server, f"{drop}/*.log")
+    wrong = source(server, f"{tmp_path}/gone/*.log")
+    (found, missing) = _checked(tmp_path, right, wrong)
+    assert (found.state, found.message) == ("ok", f"1 files of {drop}")
+    assert missing.state == "FAILS"
+    assert "No such file" in missing.message
+    assert missing.remedy
+
+
+def _checked(tmp_path: Path, *sources: SourceSettings) -> list[Finding]:
+    return [one for one in check(settings_of(tmp_path / "data", *sources)) if one.part.startswith("linux sftp")]
