@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import gzip
 import io
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 
 import msgspec
+from msgspec.structs import replace
 
 from ingest.framing import MAX_FRAME_BYTES
+from ingest.joining import Joined, Joiner, Parts
 from ingest.parsers import Parser, Record
 from wardwatch.errors import ParseError, RecordError
 
@@ -39,10 +42,9 @@ class Mark(msgspec.Struct):
     turn: int = 0
     last: str = ""
 
-    def advance(self, lines: bytes) -> None:
-        """Move behind these complete lines."""
-        self.offset += len(lines)
-        self.last = _last_line(lines)
+    def remember(self, before: bytes) -> None:
+        """Take note of the KiB before the offset."""
+        self.last = _last_line(before)
 
     def truncated(self) -> Mark:
         """Return the mark of a file that began anew with the same first line."""
@@ -61,6 +63,42 @@ class Mark(msgspec.Struct):
     def before(self) -> slice:
         """Return where the KiB before the offset is."""
         return slice(max(0, self.offset - HEAD_BYTES), self.offset)
+
+
+class Reading:
+    """Where a file is being read, ahead of its mark while events of several lines are open."""
+
+    def __init__(self, mark: Mark, parts: Parts | None) -> None:
+        self.mark = mark
+        self.offset = mark.offset
+        self._joiner = Joiner(parts)
+
+    def records(self, data: bytes) -> list[Record]:
+        """Return the records that whole lines complete; they begin at the offset, which moves behind them."""
+        found: list[Record] = []
+        now = time.monotonic()
+        for line in data.splitlines(keepends=True):
+            begin, self.offset = self.offset, self.offset + len(line)
+            if line.strip():
+                found += self._records(self._joiner.feed(line.rstrip(b"\r\n"), now, begin=begin, end=self.offset))
+        return found
+
+    def expired(self) -> list[Record]:
+        """Return what is open for too long."""
+        return self._records(self._joiner.expire(time.monotonic()))
+
+    def rest(self) -> list[Record]:
+        """Return what is open."""
+        return self._records(self._joiner.flush())
+
+    def settle(self) -> Mark:
+        """Move the mark to where the file has to be read again, and return it."""
+        self.mark.offset = self._joiner.settled(self.offset)
+        return self.mark
+
+    def _records(self, events: Sequence[Joined]) -> list[Record]:
+        mark = f"{self.mark.name}:{self.mark.fingerprint}"
+        return [Record(one.data, position=f"{mark}@{one.begin}") for one in events]
 
 
 def _last_line(data: bytes) -> str:
@@ -128,21 +166,19 @@ def complete_records(parser: Parser, data: bytes, marks: Iterable[Mark], name: s
         return whole_records(parser, contents, f"{name}:{digest(contents)}")
     read = (mark for mark in marks if mark.is_of(contents[:HEAD_BYTES], contents[mark.before()]))
     mark = max(read, key=lambda mark: mark.offset, default=None) or Mark(name, digest(contents))
-    return line_records(contents[mark.offset :], mark)
+    return _unread(contents, Reading(replace(mark), parser.parts))
+
+
+def _unread(contents: bytes, reading: Reading) -> Iterator[Record]:
+    while lines := complete_lines(contents[reading.offset : reading.offset + READ_BYTES]):
+        yield from reading.records(lines)
+    yield from reading.records(contents[reading.offset :])
+    yield from reading.rest()
 
 
 def complete_lines(data: bytes) -> bytes:
     """Return the lines that have an end; one without counts as complete once it is beyond the limit of a record."""
     return data[: data.rfind(b"\n") + 1] or (data if len(data) > MAX_FRAME_BYTES else b"")
-
-
-def line_records(data: bytes, mark: Mark) -> Iterator[Record]:
-    """Cut what follows the mark into the records of its lines."""
-    offset = mark.offset
-    for line in data.splitlines(keepends=True):
-        if line.strip():
-            yield Record(line.rstrip(b"\r\n"), position=f"{mark.name}:{mark.fingerprint}@{offset}")
-        offset += len(line)
 
 
 def batches(records: Iterable[Record]) -> Iterator[Sequence[Record]]:

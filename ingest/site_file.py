@@ -50,7 +50,7 @@ class Files:
 def source_from(text: str, files: Files = Files()) -> SourceSettings:
     """Return the source of ``PARSER=TRANSPORT://PLACE``, where a database's or Kafka's URL stands as it is.
 
-    An HTTP source gets a random token. Raises SettingsError.
+    HTTP gets a random token, SNMP a random community. Raises SettingsError.
     """
     name, _, how = text.partition("=")
     transport, separator, place = how.partition("://")
@@ -74,8 +74,10 @@ def source_from(text: str, files: Files = Files()) -> SourceSettings:
         if not files.certificate or not files.key:
             raise SettingsError("TLS needs a certificate", step="init", record=name, remedy="--certificate and --key")
         return SourceSettings.model_validate(values | {"certificate": files.certificate, "key": files.key})
+    token = SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))
+    if transport == "snmp":
+        return SourceSettings.model_validate(values | {"community": token})
     if transport == "http":
-        token = SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))
         return SourceSettings.model_validate(values | {"path": f"/{path or name}", "token": token})
     return SourceSettings.model_validate(values)
 
@@ -152,7 +154,10 @@ def text_of(site: Site, path: Path) -> str:
 
 def _set(source: SourceSettings) -> list[tuple[str, str]]:
     values = source.model_dump(exclude_defaults=True)
-    return [(name, value.get_secret_value() if name == "token" else str(value)) for name, value in values.items()]
+    return [
+        (name, value.get_secret_value() if isinstance(value, SecretStr) else str(value))
+        for name, value in values.items()
+    ]
 
 
 def _lines(section: type[BaseModel], values: Sequence[tuple[str, str]]) -> Iterator[str]:

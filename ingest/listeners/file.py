@@ -1,7 +1,8 @@
 """File tail: logs that grow, are rotated by renaming or copied and truncated, and files dropped whole in a folder.
 
 A renamed file keeps its identity, and a reused inode or name does not inherit one (ingest/files.py). Positions are
-written only after the records are in the spool; reading again after a crash yields the same event ids.
+written only after the records are in the spool, and never pass a line of an event of several lines that is not
+complete; reading again after a crash yields the same event ids.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 import glob
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from ingest import files
-from ingest.files import HEAD_BYTES, MAX_WHOLE_BYTES, READ_BYTES, Mark
+from ingest.files import HEAD_BYTES, MAX_WHOLE_BYTES, READ_BYTES, Mark, Reading
 from ingest.intake import Intake, Source
 from ingest.listeners import accept_patiently
 from ingest.parsers import Record
@@ -57,6 +59,7 @@ class FileListener:
         digest = blake2b(self.address.encode(), digest_size=6).hexdigest()
         self._marks_path = folder / f"positions-{source.name}-{digest}.json"
         self._marks = self._load()
+        self._readings: dict[str, Reading] = {}
         self._seen: dict[Path, _Seen] = {}
         self._missing: dict[str, int] = {}
         self._failed = 0
@@ -112,6 +115,7 @@ class FileListener:
         inodes = {str(path.stat().st_ino) for path in named}
         self._missing = {key: self._missing.get(key, 0) + 1 for key in self._marks if _inode(key) not in inodes}
         gone = [key for key, looks in self._missing.items() if looks == _FORGET_LOOKS]
+        self._let_go(gone)
         for key in gone:
             del self._marks[key]
         if gone:
@@ -137,17 +141,34 @@ class FileListener:
                 return
             key = f"{inode}:{fingerprint}"
             mark = self._marks.setdefault(key, Mark(path.name, fingerprint))
+            reading = self._reading(key, mark)
             size = path.stat().st_size
-            if size < mark.offset:
+            if size < reading.offset:
+                self._let_go([key])
                 mark = self._marks[key] = mark.truncated()  # by copying; and the same first line again
-            file.seek(mark.offset)
+                reading = self._reading(key, mark)
+            file.seek(reading.offset)
             while not self._closing.is_set() and (data := file.read(READ_BYTES)):
                 lines = files.complete_lines(data)
-                if not lines or not self._take(files.line_records(lines, mark)):
-                    return
-                mark.advance(lines)
-                self._write_marks()
-                file.seek(mark.offset)
+                if not lines or not self._take(reading.records(lines), reading, file):
+                    break
+                file.seek(reading.offset)
+            if expired := reading.expired():
+                self._take(expired, reading, file)
+
+    def _reading(self, key: str, mark: Mark) -> Reading:
+        """Return where a file is being read; another file of its inode is over, so are the events open of it."""
+        if key not in self._readings:
+            self._let_go([other for other in self._readings if _inode(other) == _inode(key)])
+            self._readings[key] = Reading(mark, self._source.parser.parts)
+        return self._readings[key]
+
+    def _let_go(self, keys: Iterable[str]) -> None:
+        """Take the events that are open of files of which no more can come."""
+        for key in keys:
+            reading = self._readings.pop(key, None)
+            if reading and (rest := reading.rest()):
+                self._take(rest, reading)
 
     def _is_complete(self, path: Path) -> bool:
         status = path.stat()
@@ -169,13 +190,24 @@ class FileListener:
         except ParseError as error:
             found = iter(())
             self._intake.refuse(self._source, Record(str(path).encode(), position=f"{path.name}:{key}"), error.reason)
-        if self._take(found):  # else the next process reads the file again: its events have the ids they had
+        if self._accepted(found):  # else the next process reads the file again: its events have the ids they had
             self._save(key, Mark(path.name, "", path.stat().st_size))
 
-    def _take(self, records: Iterator[Record]) -> bool:
+    def _accepted(self, records: Iterable[Record]) -> bool:
         for batch in files.batches(records):
             if self._closing.is_set() or accept_patiently(self._intake, self._source, batch, self._closing) is None:
                 return False
+        return True
+
+    def _take(self, records: Sequence[Record], reading: Reading, file: BinaryIO | None = None) -> bool:
+        """Take records, then move the mark to where all before is taken."""
+        if not self._accepted(records):
+            return False
+        mark = reading.settle()
+        if file:
+            file.seek(mark.before().start)
+            mark.remember(file.read(mark.before().stop - mark.before().start))
+        self._write_marks()
         return True
 
     def _delete(self, path: Path) -> str:
@@ -191,19 +223,15 @@ class FileListener:
         return ""
 
     def _take_rest(self, path: Path) -> bool:
-        """Take a last line that has no end; False while there are others before it."""
+        """Take a last line that has no end, and what is open; False while there are other lines before it."""
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
             fingerprint = files.fingerprint(head) or files.digest(head)
             key = f"{path.stat().st_ino}:{fingerprint}"
-            mark = self._marks.get(key, Mark(path.name, fingerprint))
-            file.seek(mark.offset)
+            reading = self._reading(key, self._marks.setdefault(key, Mark(path.name, fingerprint)))
+            file.seek(reading.offset)
             rest = file.read(READ_BYTES)
-        if b"\n" in rest or not self._take(files.line_records(rest, mark)):
-            return False
-        mark.advance(rest)
-        self._save(key, mark)
-        return True
+        return b"\n" not in rest and self._take([*reading.records(rest), *reading.rest()], reading)
 
     def _save(self, key: str, mark: Mark) -> None:
         self._marks[key] = mark

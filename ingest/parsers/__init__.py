@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from ingest.joining import Parts
 from ingest.scrub import Action
 from wardwatch.event import Document, LogSource
 
@@ -72,7 +73,8 @@ class Parser:
     ``title``, ``reads`` and ``logsources`` are its entry in the catalogue: the products, their formats, and the log
     sources of the events, where "*" stands for what the event decides. ``whole`` says that records span lines, so that
     a file can be read only when it is complete; ``magic`` is how files start of which alone that is true. ``query`` is
-    set where its records are rows of a database.
+    set where its records are rows of a database. ``parts`` tells of an event of several lines which line belongs to it
+    (ingest/joining.py), so that what comes line by line is joined on its way.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Parser:
     whole: bool = False
     magic: bytes | None = None
     query: Query | None = None
+    parts: Parts | None = None
 
     def is_whole(self, start: bytes) -> bool:
         """Tell whether a file that starts so can be read only when it is complete."""
@@ -154,6 +157,8 @@ PARSERS = (
     "cos_access",
     "api_gateway",
     "vcenter",
+    "snmp_trap",
+    "netflow",
     "reveal",
 )
 """Every source by its stable name, which is also its module here, or the file of its mapping."""

@@ -19,7 +19,7 @@ import paramiko
 from paramiko import SFTPClient, SFTPFile
 
 from ingest import files
-from ingest.files import HEAD_BYTES, MAX_WHOLE_BYTES, READ_BYTES, Mark
+from ingest.files import HEAD_BYTES, MAX_WHOLE_BYTES, READ_BYTES, Mark, Reading
 from ingest.intake import Source
 from ingest.parsers import Record
 from ingest.pollers import Batch
@@ -210,16 +210,28 @@ class SftpFeed:
         if not files.fingerprint(head):
             return
         seen = self._listed[name]
-        mark = self._mark(file, head, name, state)
-        file.seek(mark.offset)
+        reading = Reading(self._mark(file, head, name, state), self._source.parser.parts)
+        file.seek(reading.offset)
         while lines := files.complete_lines(_read(file, READ_BYTES)):
-            yield from self._accepted(files.line_records(lines, mark), state.encoded())
-            mark.advance(lines)
-            state.files[name] = _File(0, 0, mark)
-            yield Batch((), state.encoded())
-            file.seek(mark.offset)
+            yield from self._taken(reading.records(lines), reading, file, name, state)
+            file.seek(reading.offset)
         file.stat()  # the end of the connection looks like the end of the file
-        state.files[name] = _File(seen.size, seen.changed, mark)
+        if seen.since < self._began:  # as it was at the last look: no more comes of what is open
+            yield from self._taken(reading.rest(), reading, file, name, state)
+        complete = reading.settle().offset == reading.offset
+        state.files[name] = _File(seen.size if complete else 0, seen.changed, reading.mark)
+
+    def _taken(
+        self, records: list[Record], reading: Reading, file: SFTPFile, name: str, state: _State
+    ) -> Iterator[Batch]:
+        """Yield records, and the cursor behind them."""
+        yield from self._accepted(iter(records), state.encoded())
+        mark = reading.settle()
+        before = mark.before()
+        file.seek(before.start)
+        mark.remember(_read(file, before.stop - before.start))
+        state.files[name] = _File(0, 0, mark)
+        yield Batch((), state.encoded())
 
     def _mark(self, file: SFTPFile, head: bytes, name: str, state: _State) -> Mark:
         """Return how far contents are read that have this name, had another, or are new."""
