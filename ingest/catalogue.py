@@ -73,11 +73,12 @@ def transports(source: Parser) -> tuple[str, ...]:
         return (_OWN_TRANSPORT[source.name], "file")
     records = list(source.split(source.sample()))
     if all(record.startswith(b"MSH") for record in records):
-        return ("mllp", *_ANY)
+        return ("mllp", "kafka", "mqtt", *_FILES)
     syslog = ("udp", "tcp", "tls") if any(SyslogFraming().feed(_framed(one)) == [one] for one in records) else ()
     http = ("http",) if any(items(one) == [one] for one in records) else ()
     rows = ("sql",) if source.query else ()
-    return (*syslog, *http, *rows, *_ANY)
+    brokers = () if source.parts else ("kafka", "mqtt")  # whose records are not joined
+    return (*syslog, *http, *rows, *brokers, *_FILES)
 
 
 def _framed(record: bytes) -> bytes:
@@ -111,7 +112,7 @@ def page(source: Parser) -> str:
     )
 
 
-_ANY = ("kafka", "mqtt", "file", "sftp", "s3")
+_FILES = ("file", "sftp", "s3")
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 
 

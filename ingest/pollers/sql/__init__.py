@@ -51,6 +51,7 @@ class SqlFeed:
             settings.authorities,
         )
         self._place: Place = place
+        self._charset = source.site.charset
         self._lag_s = settings.lag_s
         self._page_rows = page_rows
         self._most_known = most_known
@@ -158,7 +159,7 @@ class SqlFeed:
         rows: list[Row] = []
         size = 0
         for values in found:
-            row = Row(tuple(values[index] for index in indexes), record(names, values))
+            row = Row(tuple(values[index] for index in indexes), record(names, values, self._charset))
             rows.append(row)
             size += len(row.data)
             if size >= most_bytes:

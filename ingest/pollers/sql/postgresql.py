@@ -10,11 +10,49 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
+from psycopg.adapt import Loader
+from psycopg.types.datetime import DateLoader, IntervalLoader, TimestampLoader, TimestamptzLoader
+from psycopg.types.json import set_json_loads
 
 from ingest.pollers.sql.databases import CONNECT_S, STATEMENT_S, Address, one_line
+from ingest.pollers.sql.rows import json_column
 
 _TOLD = ("08", "28", "3D", "3F", "42", "53", "55", "57")
 """Classes of errors whose message names the server's objects, never values of rows."""
+
+
+class _OrText(Loader):
+    """Loads what Python's type can't hold, such as infinity, as PostgreSQL writes it: no row stops the others."""
+
+    def load(self, data: Any) -> Any:
+        try:
+            return super().load(data)  # type: ignore[safe-super]
+        except psycopg.DataError:
+            return bytes(data).decode()
+
+
+class _Date(_OrText, DateLoader):
+    pass
+
+
+class _Timestamp(_OrText, TimestampLoader):
+    pass
+
+
+class _Timestamptz(_OrText, TimestamptzLoader):
+    pass
+
+
+class _Interval(_OrText, IntervalLoader):
+    pass
+
+
+_LOADERS: dict[str, type[Loader]] = {
+    "date": _Date,
+    "timestamp": _Timestamp,
+    "timestamptz": _Timestamptz,
+    "interval": _Interval,
+}
 
 
 class _PostgreSql:
@@ -35,6 +73,9 @@ class _PostgreSql:
             autocommit=True,
             **secure,  # type: ignore[arg-type]
         )
+        for name, loader in _LOADERS.items():
+            connection.adapters.register_loader(name, loader)
+        set_json_loads(json_column, connection)
         with _limited(connection):
             connection.execute("SET default_transaction_read_only = on")
             connection.execute(f"SET statement_timeout = '{STATEMENT_S}s'")

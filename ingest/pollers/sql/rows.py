@@ -33,19 +33,22 @@ class Row:
         return blake2b(self.data, digest_size=16).digest()
 
 
-def record(columns: Iterable[str], values: Iterable[Any]) -> bytes:
+def record(columns: Iterable[str], values: Iterable[Any], charset: str = "utf-8") -> bytes:
     """Return the JSON object of a row, its text cut at MAX_VALUE_CHARS and the whole at MAX_FRAME_BYTES.
 
-    A time with a zone is written in UTC; one without stays without, since only the parser knows whose it is.
+    A time with a zone is written in UTC; one without stays without, since only the parser knows whose it is. Bytes are
+    read as UTF-8 or in the site's character set, and are hexadecimal digits where they are no text.
     """
-    plain = {name: _plain(value) for name, value in zip(columns, values, strict=True)}
-    return orjson.dumps(plain, default=str)[:MAX_FRAME_BYTES]
+    plain = {name: _plain(value, charset) for name, value in zip(columns, values, strict=True)}
+    return orjson.dumps(plain)[:MAX_FRAME_BYTES]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, charset: str) -> Any:
     match value:
-        case None | bool() | float() | list() | dict():
+        case None | bool() | float() | orjson.Fragment():
             return value
+        case list() | dict():
+            return orjson.Fragment(orjson.dumps(value, default=str))
         case int():
             return value if abs(value) <= MAX_INTEGER else str(value)
         case str():
@@ -57,7 +60,7 @@ def _plain(value: Any) -> Any:
         case date():
             return value.isoformat()
         case bytes() | bytearray() | memoryview():
-            return _text(bytes(value[:MAX_VALUE_CHARS]))
+            return _text(bytes(value[:MAX_VALUE_CHARS]), charset)
         case _:
             return str(value)[:MAX_VALUE_CHARS]
 
@@ -69,13 +72,24 @@ def _number(value: Decimal) -> int | str:
     return str(value)
 
 
-def _text(value: bytes) -> str:
-    """Return bytes as the text they are, else as hexadecimal digits."""
+def json_column(data: bytes | str) -> orjson.Fragment | str:
+    """Return the content of a JSON column as it is; where it nests too deep or is no Unicode, as text."""
     try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return value.hex()
-    return text if "".join(text.split()).isprintable() else value.hex()
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return data if isinstance(data, str) else data.decode("utf-8", "replace")
+    return orjson.Fragment(data)
+
+
+def _text(value: bytes, charset: str) -> str:
+    for encoding in ("utf-8", charset):
+        try:
+            text = value.decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+        if "".join(text.split()).isprintable():
+            return text
+    return value.hex()
 
 
 _KINDS: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
@@ -122,4 +136,4 @@ def _shown(value: Any) -> str:
     if isinstance(value, str | bytes):
         raw = value.encode("utf-8", "replace") if isinstance(value, str) else value
         return blake2b(raw, digest_size=8).hexdigest()
-    return str(_plain(value))
+    return str(_plain(value, "utf-8"))

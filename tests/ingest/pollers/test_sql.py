@@ -333,6 +333,31 @@ def test_every_type_becomes_json(postgresql: Server, readers: list[Reader]) -> N
     }
 
 
+def test_a_value_that_python_can_not_hold_stops_no_row(postgresql: Server, readers: list[Reader]) -> None:
+    deep = "[" * 2000 + "]" * 2000
+    query = f"""SELECT 1 AS id, timestamptz 'infinity' AS t, date '4713-01-01 BC' AS d, interval '99999999 years' AS i,
+        jsonb '{{"n": 1e40, "m": 123456789012345678901234567890}}' AS j, json '"\\ud800"' AS s,
+        json '[{{"a": "\\ud800"}}]' AS k UNION ALL SELECT 2, 'infinity', '-infinity', NULL, '{deep}', NULL, NULL"""
+    reader = Reader(settings_of(postgresql, query, "id"))
+    readers.append(reader)
+    assert reader.look() == [1, 2]
+    row = orjson.loads(reader.records[0].data)
+    assert (row["t"], row["d"], row["i"]) == ("infinity", "4713-01-01 BC", "99999999 years")
+    assert b"123456789012345678901234567890" in reader.records[0].data
+    assert (row["s"], row["k"]) == ('"\\ud800"', '[{"a": "\\ud800"}]')
+    assert orjson.loads(reader.records[1].data)["j"] == deep
+
+
+def test_text_of_a_database_without_character_set_is_read_in_the_site_s(
+    postgresql: Server, readers: list[Reader]
+) -> None:
+    query = "SELECT 1 AS id, convert_to('药品统计', 'GBK') AS func"
+    reader = Reader(settings_of(postgresql, query, "id", charset="gb18030"))
+    readers.append(reader)
+    assert reader.look() == [1]
+    assert orjson.loads(reader.records[0].data)["func"] == "药品统计"
+
+
 @pytest.mark.parametrize(
     "kind", ["bigint", "numeric(30)", "timestamptz", "timestamp", "date", "uuid", "bytea", "text", "float8"]
 )
