@@ -21,6 +21,7 @@ from ingest.collector import site_folder
 from ingest.health_page import Health, SourceState, address, read_health
 from ingest.intake import Source, source_of
 from ingest.listeners import bind
+from ingest.pollers.extras import extra_feed
 from ingest.pollers.kafka import KafkaFeed
 from ingest.pollers.sql import SqlFeed
 from ingest.vault import key_path, load_key
@@ -227,7 +228,16 @@ def _topics(part: str, source: Source) -> Finding:
     return Finding(part, "ok", "all topics are there")
 
 
-_ASKED = {"sql": _rows, "kafka": _topics}
+def _probed(part: str, source: Source) -> Finding:
+    """Connect and look; raises SettingsError and Unavailable."""
+    feed = extra_feed(source, lambda *_: None, "check")
+    try:
+        return Finding(part, "ok", feed.probe())
+    finally:
+        feed.close()
+
+
+_ASKED = {"sql": _rows, "kafka": _topics, "sftp": _probed, "s3": _probed, "mqtt": _probed}
 _UNREACHED = "are url, user and password right, and does a firewall let the collector through?"
 
 

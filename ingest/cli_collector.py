@@ -59,9 +59,14 @@ def init(
     zone: Annotated[str, typer.Option(help="Time zone of the hospital.")] = "Asia/Shanghai",
     data_dir: Annotated[Path, typer.Option(help="Folder for spool, vault and positions.")] = Path("data"),
     certificate: Annotated[Path | None, typer.Option(help="PEM chain of TLS sources.", show_default=False)] = None,
-    key: Annotated[Path | None, typer.Option(help="PEM private key of TLS sources.", show_default=False)] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="PEM private key of TLS sources, or of an SSH user.", show_default=False)
+    ] = None,
     password_file: Annotated[
-        Path | None, typer.Option(help="File with the password of databases' users.", show_default=False)
+        Path | None, typer.Option(help="File with the password of the users in URLs.", show_default=False)
+    ] = None,
+    known_hosts: Annotated[
+        Path | None, typer.Option(help="File with the keys of SSH servers.", show_default=False)
     ] = None,
 ) -> None:
     """Write a site's settings, each with its meaning; what is not given by --tenant and --source is asked for.
@@ -79,12 +84,14 @@ def init(
         --certificate /etc/wardwatch/collector.pem --key /etc/wardwatch/collector.key
       wardwatch collector init his.toml --tenant renai --password-file /etc/wardwatch/his.password \\
         --source oracle_unified=oracle://soc@his-db:1521/HIS --source windows=kafka://kafka-1:9092/winlog
+      wardwatch collector init files.toml --tenant renai --key /etc/wardwatch/ssh --known-hosts /etc/wardwatch/hosts \\
+        --source 'mysql_audit=sftp://soc@his-db/var/log/mysql/*.log' --source 'iot_telemetry=mqtt://iot-gw/ward/#'
     """
     if not tenant:
         tenant = typer.prompt("Slug of the hospital (a-z, 0-9, _)")
         zone = typer.prompt("Time zone", default=zone)
         bus = typer.prompt("Bus of the provider, such as kafka://host:9092; empty: embedded", default=bus)
-    files = Files(certificate, key, password_file)
+    files = Files(certificate, key, password_file, known_hosts)
     found = [source_from(text, files) for text in source or []] or _ask_sources(files)
     write(file, Site(check_tenant(tenant), options.time_zone(zone).key, bus, data_dir, found))
     typer.echo(f"{file} is written; next: wardwatch collector check --config {file}")

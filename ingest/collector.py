@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ingest.listeners.tcp import TcpListener
 from ingest.listeners.udp import UdpListener
 from ingest.parsers import Parser
 from ingest.pollers import Feed, Poller
+from ingest.pollers.extras import extra_feed
 from ingest.pollers.kafka import KafkaFeed
 from ingest.pollers.sql import SqlFeed
 from ingest.quarantine import Quarantine
@@ -158,6 +160,9 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
                 listeners.append(mllp_listener(source, intake))
             case "file":
                 listeners.append(FileListener(source, intake, folder))
+            case "sftp" | "s3" | "mqtt":
+                feed = extra_feed(source, partial(intake.refuse, source), intake.tenant)
+                listeners.append(_poller(source, intake, folder, feed))
             case "sql":
                 listeners.append(_poller(source, intake, folder, SqlFeed(source)))
             case "kafka":

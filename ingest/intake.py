@@ -146,7 +146,8 @@ def events_of(record: Record, source: Source, tenant: str, tokens: Tokens) -> li
     found = source.parser.parse(record, source.site)
     if not found:
         raise ParseError("no event in the record", step="parse")
-    identity = (record.position or record.peer, record.data)
+    topic = (record.topic,) if record.topic else ()
+    identity = (record.position or record.peer, *topic, record.data)
     events = []
     for index, item in enumerate(found):
         doc = scrub(item.doc, source.parser.policy, tokens, source.levels)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, SecretStr
 
@@ -18,12 +19,13 @@ from ingest.pollers.kafka import place_of as topics_of
 from ingest.pollers.sql import asked
 from ingest.pollers.sql.databases import DATABASES, place_of
 from wardwatch.errors import SettingsError
-from wardwatch.settings import CollectorSettings, Settings, SourceSettings
+from wardwatch.settings import TRANSPORTS, CollectorSettings, Settings, SourceSettings
 
 _FORM = "PARSER=TRANSPORT://PLACE, such as hl7v2=mllp://0.0.0.0:2575 or oracle_unified=oracle://soc@his-db:1521/HIS"
 _SECURE = {"tls": "tls", "mllps": "mllp", "https": "http"}
 """How a transport that needs a certificate is named in the form above."""
 _TOKEN_BYTES = 24
+_ADDRESSED: dict[str, Literal["sftp", "s3", "mqtt"]] = {"sftp": "sftp", "s3": "s3", "mqtt": "mqtt", "mqtts": "mqtt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,12 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files that sources name: certificate and key of TLS, and the password of whom a database knows us as."""
+    """Files that sources name: certificate and key of TLS or SSH, a user's password, and the keys of SSH servers."""
 
     certificate: Path | None = None
     key: Path | None = None
     password: Path | None = None
+    known_hosts: Path | None = None
 
 
 def source_from(text: str, files: Files = Files()) -> SourceSettings:
@@ -55,7 +58,7 @@ def source_from(text: str, files: Files = Files()) -> SourceSettings:
     scheme, separator, place = how.partition("://")
     if not separator or not place:
         raise SettingsError(f"{text!r} is no source", step="init", remedy=_FORM)
-    transport = "sql" if scheme in DATABASES else _SECURE.get(scheme, scheme)
+    transport = "sql" if scheme in DATABASES else _ADDRESSED.get(scheme, _SECURE.get(scheme, scheme))
     _check_transport(name, transport)
     if transport == "sql":
         return _database(name, how, files)
@@ -63,6 +66,8 @@ def source_from(text: str, files: Files = Files()) -> SourceSettings:
         topics = SourceSettings(parser=name, transport="kafka", url=how)
         topics_of(topics)
         return topics
+    if scheme in _ADDRESSED:
+        return _addressed(name, _ADDRESSED[scheme], how, files)
     if transport == "file":
         return SourceSettings(parser=name, transport="file", path=place)
     listen, _, path = place.partition("/")
@@ -82,23 +87,41 @@ def source_from(text: str, files: Files = Files()) -> SourceSettings:
 
 def _database(name: str, url: str, files: Files) -> SourceSettings:
     """Return a source of rows; ``user@`` of the URL becomes its user."""
-    user, at, _ = url.partition("://")[2].rpartition("@")
-    if at and (":" in user or not files.password):
-        reason = "a password does not belong on a command line" if ":" in user else "the user needs a password"
-        remedy = "write it into a file of the collector's user, and name that: --password-file"
-        raise SettingsError(reason, step="init", record=name, remedy=remedy)
-    values = (
-        {"url": url.replace(f"{user}@", "", 1), "user": user, "password_file": files.password} if at else {"url": url}
-    )
-    source = SourceSettings.model_validate({"parser": name, "transport": "sql", **values})
+    login, plain = _login(name, url, files)
+    if login and not files.password:
+        raise SettingsError("the user needs a password", step="init", record=name, remedy=_NAME_A_FILE)
+    source = SourceSettings.model_validate({"parser": name, "transport": "sql", "url": plain, **login})
     asked(source, parser(name), place_of(source).scheme)
     return source
+
+
+def _addressed(name: str, transport: Literal["sftp", "s3", "mqtt"], url: str, files: Files) -> SourceSettings:
+    """Return a source of files, objects or messages; what it lacks, ``collector check`` names."""
+    login, plain = _login(name, url, files)
+    given = {"certificate": files.certificate, "key": files.key, "known_hosts": files.known_hosts}
+    fitting = {key: value for key, value in given.items() if value and key in TRANSPORTS[transport]}
+    return SourceSettings.model_validate({"parser": name, "transport": transport, "url": plain, **login, **fitting})
+
+
+def _login(name: str, url: str, files: Files) -> tuple[dict[str, object], str]:
+    """Return user and file of the password of a URL's ``user@``, and the URL without it; raises SettingsError."""
+    scheme, _, behind = url.partition("://")
+    authority, slash, rest = behind.partition("/")
+    user, at, host = authority.rpartition("@")
+    if ":" in user:
+        reason = "a password does not belong on a command line"
+        raise SettingsError(reason, step="init", record=name, remedy=_NAME_A_FILE)
+    login = {"user": user, **({"password_file": files.password} if files.password else {})} if at else {}
+    return login, f"{scheme}://{host}{slash}{rest}"
+
+
+_NAME_A_FILE = "write it into a file of the collector's user, and name that: --password-file"
 
 
 def _check_transport(name: str, transport: str) -> None:
     if name.startswith(MAPPED):
         parser(name)
-        possible: tuple[str, ...] = ("udp", "tcp", "tls", "http", "sql", "kafka", "file")
+        possible: tuple[str, ...] = ("udp", "tcp", "tls", "http", "sql", "kafka", "mqtt", "file", "sftp", "s3")
     elif name in PARSERS:
         possible = transports(parser(name))
     else:

@@ -35,7 +35,10 @@ TRANSPORTS: dict[str, tuple[str, ...]] = {
     "tls": ("listen", "certificate", "key", "authorities"),
     "mllp": ("listen", "certificate", "key", "authorities"),
     "http": ("listen", "path", "token", "certificate", "key", "authorities"),
-    "file": ("path",),
+    "file": ("path", "done"),
+    "sftp": ("url", "user", "password", "password_file", "key", "known_hosts", "every_s", "done"),
+    "s3": ("url", "endpoint", "addressing", "region", "user", "password", "password_file", "authorities", "every_s"),
+    "mqtt": ("url", "user", "password", "password_file", "certificate", "key", "authorities", "client"),
     "sql": ("url", "user", "password", "password_file", "authorities", "query", "cursor", "every_s", "lag_s"),
     "kafka": ("url",),
     "snmp": ("listen", "community", "users"),
@@ -66,7 +69,9 @@ class SourceSettings(_Section):
     """One source of a collector: what it sends (``parser``) and how it arrives (``transport``)."""
 
     parser: str = Field(description="Name of the parser, as the source catalogue lists it: hl7v2, windows, …")
-    transport: Literal["udp", "tcp", "tls", "mllp", "http", "file", "snmp", "flow", "sql", "kafka"]
+    transport: Literal[
+        "udp", "tcp", "tls", "mllp", "http", "file", "sftp", "s3", "mqtt", "sql", "kafka", "snmp", "flow"
+    ]
     name: str = Field(
         "",
         pattern=r"^([a-z0-9][a-z0-9_.-]{0,63})?$",
@@ -77,21 +82,37 @@ class SourceSettings(_Section):
     token: SecretStr = Field(
         SecretStr(""), description="What an HTTP source must send: as bearer token, password or API key."
     )
-    certificate: Path | None = Field(None, description="PEM certificate chain of the listener: it speaks TLS.")
-    key: Path | None = Field(None, description="PEM private key of the certificate.")
+    url: str = Field(
+        "", description="What is asked: sftp://host:22/folder/*.log, postgresql://host:5432/database, … See transports."
+    )
+    user: str = Field("", description="User there, or the access key of S3.")
+    password: SecretStr = Field(SecretStr(""), description="Its password, the secret key of S3, or that of an SSH key.")
+    password_file: Path | None = Field(None, description="File that holds the password, in place of it.")
+    certificate: Path | None = Field(
+        None, description="PEM certificate chain that is shown to the other side: a listener with one speaks TLS."
+    )
+    key: Path | None = Field(None, description="Its PEM private key, or that of an SSH user.")
     authorities: Path | None = Field(
         None, description="PEM certificates of the CAs whose clients may connect, or by which a server is known."
     )
-    url: str = Field("", description="What is asked: postgresql://host:5432/database, kafka://host:9092/topic,topic, …")
-    user: str = Field("", description="User there.")
-    password: SecretStr = Field(SecretStr(""), description="Its password.")
-    password_file: Path | None = Field(None, description="File that holds the password, in place of it.")
+    known_hosts: Path | None = Field(None, description="File of the SSH server's keys, as ssh-keyscan prints them.")
+    endpoint: str = Field("", description="URL of an S3 service that is not Amazon's.")
+    addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Whether an S3 bucket is in the path of a URL or in its host."
+    )
+    region: str = Field("", description="Region of the bucket.")
+    client: str = Field(
+        "", description="MQTT client identifier; default from tenant and url. The broker keeps messages for it."
+    )
     query: str = Field("", description="SELECT of the rows, without order; default the parser's own.")
     cursor: tuple[str, ...] = Field(
         (), max_length=2, description="Columns that order the rows: an ever-growing id, or a time and what breaks ties."
     )
     every_s: float = Field(60.0, gt=0, description="Seconds between two looks of a source that is asked.")
     lag_s: float = Field(60.0, ge=0, description="Seconds that a row may become visible after rows that follow it.")
+    done: Literal["keep", "delete"] = Field(
+        "keep", description="What becomes of a file that was read and has not changed for an hour."
+    )
     community: SecretStr = Field(SecretStr(""), description="Community that SNMP v1 and v2c must send; empty: refused.")
     users: tuple[SnmpUser, ...] = Field((), description="Users of SNMP v3, see transports.md; none: refused.")
     charset: str = Field("", description="Character set where the record does not declare one; default UTF-8.")

@@ -24,13 +24,15 @@ class Record:
     """One record as it arrived.
 
     ``peer`` is the sender's address; ``position`` is set where the transport can name the record again (a file and
-    offset), else "" and the record's content identifies it; ``received`` is aware.
+    offset), else "" and the record's content identifies it; ``received`` is aware. ``topic`` is what a broker calls the
+    record by, "" where nothing does.
     """
 
     data: bytes
     peer: str = ""
     position: str = ""
     received: datetime = field(default_factory=lambda: datetime.now(UTC))
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)

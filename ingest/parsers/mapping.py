@@ -80,6 +80,7 @@ class Test(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     record: str
     expect: dict[str, Any]
+    topic: str = ""
 
 
 class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

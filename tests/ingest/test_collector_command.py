@@ -150,8 +150,8 @@ def test_init_asks_for_what_is_missing_and_asks_again_after_a_wrong_answer(tmp_p
     [
         *("hl7v2", "vax=tcp://0.0.0.0:1", "linux=mllp://0.0.0.0:1", "linux=tcp://here", "dicom_audit=tls://0.0.0.0:1"),
         *("linux=postgresql://db/his", "openemr=oracle://db/his", "openemr=mysql://soc@db/his", "openemr=mysql://db"),
+        *("linux=sftp://soc:hush@host/a.log", "linux=mqtt://soc:hush@host/a", "linux=s3://", "linux=snmp://0.0.0.0:1"),
         *("openemr=mysql://soc:hush@db/his", "linux=kafka://kafka-1:9092", "linux=kafka://kafka-1/topic"),
-        "linux=snmp://0.0.0.0:1",
     ],
 )
 def test_init_refuses_a_source_that_could_not_work_and_writes_nothing(tmp_path: Path, source: str) -> None:
@@ -174,11 +174,29 @@ def test_init_writes_sources_that_are_asked_so_that_no_sql_is_to_be_written(tmp_
     assert (linux.transport, linux.url) == ("kafka", "kafka://k:9092/a,b")
 
 
+def test_init_writes_sources_of_files_objects_and_messages(tmp_path: Path) -> None:
+    file, key, hosts, password = (tmp_path / name for name in ("collector.toml", "key", "hosts", "password"))
+    wanted = (
+        "linux=sftp://soc@log-1:2222/var/log/*.log",
+        "cloudtrail=s3://AKIA@trail/AWSLogs/",
+        "iot_telemetry=mqtts://gw@iot-gw/ward/+/a@b/#",
+    )
+    sources = [argument for each in wanted for argument in ("--source", each)]
+    more = ["--key", str(key), "--known-hosts", str(hosts), "--password-file", str(password)]
+    done = collector("init", str(file), "--tenant", "renai", *sources, *more)
+    assert done.returncode == 0, done.stderr
+    sftp, s3, mqtt = load(file).collector.sources
+    assert (sftp.transport, sftp.url, sftp.user) == ("sftp", "sftp://log-1:2222/var/log/*.log", "soc")
+    assert (sftp.key, sftp.known_hosts, sftp.password_file) == (key, hosts, password)
+    assert (s3.transport, s3.url, s3.user, s3.password_file) == ("s3", "s3://trail/AWSLogs/", "AKIA", password)
+    assert (mqtt.transport, mqtt.url, mqtt.user) == ("mqtt", "mqtts://iot-gw/ward/+/a@b/#", "gw")
+
+
 def test_the_catalogue_names_every_source_with_the_transports_that_carry_it() -> None:
     found = {each["name"]: each for each in json.loads(collector("sources", "--json").stdout)}
     assert list(found) == [name for name in PARSERS if name != "reveal"]
-    assert found["hl7v2"]["transports"] == ["mllp", "kafka", "file"]
-    assert found["oracle_audit"]["transports"] == ["kafka", "file"]  # its records span lines
+    assert found["hl7v2"]["transports"] == ["mllp", "kafka", "mqtt", "file", "sftp", "s3"]
+    assert found["oracle_audit"]["transports"] == ["kafka", "mqtt", "file", "sftp", "s3"]  # its records span lines
     assert (found.pop("snmp_trap")["transports"], found.pop("netflow")["transports"]) == (
         ["snmp", "file"],
         ["flow", "file"],
@@ -193,7 +211,7 @@ def test_the_catalogue_names_every_source_with_the_transports_that_carry_it() ->
 def test_the_catalogue_is_a_table_for_people() -> None:
     shown = collector("sources").stdout
     assert "HL7 v2 messages" in shown
-    assert "udp tcp tls http kafka file" in shown
+    assert "udp tcp tls http kafka mqtt file sftp s3" in shown
 
 
 def test_status_says_what_became_of_the_records_of_each_source(site: Site) -> None:
