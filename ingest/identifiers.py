@@ -8,8 +8,11 @@ is encoded in a text (hidden.py) is decoded and judged alike. Sources: GB 11643-
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 from ingest import hidden, names
 from ingest.scanner import Scanner
@@ -33,9 +36,40 @@ def scrub_text(text: str, *, depth: int = MAX_DEPTH) -> str:
     return text
 
 
+def remembered(text: str) -> str:
+    """Return ``scrub_text`` of a text; short ones, which logs repeat, are remembered."""
+    return _short(text) if len(text) <= _SHORT else scrub_text(text)
+
+
+_SHORT = 256
+_short = lru_cache(maxsize=16_384)(scrub_text)
+
+
 def is_suspect(text: str) -> bool:
     """Tell whether a recogniser may find something in a text."""
     return bool(_SCANNER.scan(text))
+
+
+def suspects(texts: Sequence[str]) -> list[int]:
+    """Return the places of the texts in which a recogniser may find something, and of all beyond ASCII."""
+    joined = "\n".join(texts)
+    if joined.isascii():
+        return _suspects(texts, joined)
+    plain = [place for place, text in enumerate(texts) if text.isascii()]
+    known = [texts[place] for place in plain]
+    return [
+        *(place for place, text in enumerate(texts) if not text.isascii()),
+        *(plain[place] for place in _suspects(known, "\n".join(known))),
+    ]
+
+
+def _suspects(texts: Sequence[str], joined: str) -> list[int]:
+    """Return the places of texts of ASCII in which a match ends, its last byte perhaps the line feed behind them."""
+    found = _SCANNER.ends(joined)
+    if not found:
+        return []
+    ends = [end - 1 for end in accumulate(len(text) + 1 for text in texts)]
+    return sorted({bisect_left(ends, end - 1) for end in found})
 
 
 def is_resident(digits: str) -> bool:
@@ -86,7 +120,7 @@ class _Names:
 class _Hidden:
     """What is encoded."""
 
-    needs = r"%[0-9a-f]{2}|\\u[0-9a-f]{4}|&#|[a-z0-9+/]{20}|[a-z0-9_-]{40}"
+    needs = r"%[0-9a-f]{2}|\\u[0-9a-f]{4}|&#|[a-z0-9+/]{20}(?:[^a-z0-9+/]|$)|[a-z0-9_-]{40}(?:[^a-z0-9_-]|$)"
 
     def apply(self, text: str, depth: int) -> str:
         return hidden.replaced(text, lambda told: _is_identifying(told, depth - 1))
