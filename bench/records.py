@@ -47,6 +47,10 @@ def _outside(chance: Random) -> str:
     return f"{network}.{chance.randrange(256)}.{chance.randrange(256)}.{chance.randrange(1, 255)}"
 
 
+def _port(chance: Random) -> int:
+    return chance.randrange(1024, 65536)
+
+
 def hl7_adt(count: int, turn: int) -> list[bytes]:
     """Return ADT messages (HL7 v2.5, chapter 3) with all that a hospital's system fills in, 1.2 KB each."""
     chance = _chance("adt", turn)
@@ -145,7 +149,7 @@ def _logon(chance: Random) -> dict[str, object]:
         "AuthenticationPackageName": "NTLM",
         "WorkstationName": machine,
         "IpAddress": address,
-        "IpPort": str(chance.randrange(1024, 65536)),
+        "IpPort": str(_port(chance)),
         "ProcessName": "C:\\Windows\\System32\\lsass.exe",
     }
     return {
@@ -168,19 +172,26 @@ def huawei_usg(count: int, turn: int) -> list[bytes]:
 
 
 def _usg(chance: Random) -> bytes:
-    time, inside, outside = _time(chance), _ip(chance), _outside(chance)
-    port, to, rule = chance.randrange(1024, 65536), chance.choice((53, 80, 443, 1433, 3389)), chance.randrange(60)
+    time, inside, outside, port, rule = (
+        _time(chance),
+        _ip(chance),
+        _outside(chance),
+        _port(chance),
+        chance.randrange(60),
+    )
+    to = chance.choice((53, 80, 443, 1433, 3389))
     if chance.random() < 0.5:
         brief = chance.choice(("POLICYPERMIT", "POLICYDENY"))
         return (
             f"<190>{time:%Y-%m-%d %H:%M:%S} fw-east %%01POLICY/6/{brief}(l): vsys=public, protocol=6, "
-            f"source-ip={inside}, source-port={port}, destination-ip={outside}, destination-port={to}, source-zone=trust, "
-            f"destination-zone=untrust, application-name=, rule-name=clinic-{rule}."
+            f"source-ip={inside}, source-port={port}, destination-ip={outside}, destination-port={to}, "
+            f"source-zone=trust, destination-zone=untrust, application-name=, rule-name=clinic-{rule}."
         ).encode()
     return (
         f"<190>{time:%b} {time.day:2} {time:%Y %H:%M:%S} fw-east %%01SECLOG/6/SESSION_TEARDOWN(l)"
-        f"[{chance.randrange(10**6)}]: IPVer=4,Protocol=tcp,SourceIP={inside},DestinationIP={outside},SourcePort={port},DestinationPort={to},"
-        f"SourceNatIP=192.0.2.{chance.randrange(8)},SourceNatPort={chance.randrange(1024, 65536)},"
+        f"[{chance.randrange(10**6)}]: IPVer=4,Protocol=tcp,SourceIP={inside},DestinationIP={outside},"
+        f"SourcePort={port},DestinationPort={to},"
+        f"SourceNatIP=192.0.2.{chance.randrange(8)},SourceNatPort={_port(chance)},"
         f"SendPkts={chance.randrange(900)},SendBytes={chance.randrange(10**6)},RcvPkts={chance.randrange(900)},"
         f"RcvBytes={chance.randrange(10**7)},SourceZone=trust,DestinationZone=untrust,PolicyName=clinic-{rule},"
         "CloseReason=aged-out."
@@ -194,8 +205,14 @@ def h3c(count: int, turn: int) -> list[bytes]:
 
 
 def _h3c(chance: Random) -> bytes:
-    time, inside, outside = _time(chance), _ip(chance), _outside(chance)
-    port, to, rule = chance.randrange(1024, 65536), chance.choice((53, 80, 443, 1433, 3389)), chance.randrange(60)
+    time, inside, outside, port, rule = (
+        _time(chance),
+        _ip(chance),
+        _outside(chance),
+        _port(chance),
+        chance.randrange(60),
+    )
+    to = chance.choice((53, 80, 443, 1433, 3389))
     head = f"<190>{time:%b} {time.day:2} {time:%H:%M:%S %Y} FW-East "
     flow = (
         f"SrcIPAddr(1003)={inside};SrcPort(1004)={port};DstIPAddr(1007)={outside};DstPort(1008)={to};"
@@ -210,7 +227,7 @@ def _h3c(chance: Random) -> bytes:
         ).encode()
     return (
         f"{head}%%10SESSION/6/SESSION_IPV4_FLOW: Protocol(1001)=TCP;Application(1002)=http;SrcIPAddr(1003)={inside};"
-        f"SrcPort(1004)={port};NatSrcIPAddr(1005)=192.0.2.1;NatSrcPort(1006)={chance.randrange(1024, 65536)};"
+        f"SrcPort(1004)={port};NatSrcIPAddr(1005)=192.0.2.1;NatSrcPort(1006)={_port(chance)};"
         f"DstIPAddr(1007)={outside};DstPort(1008)={to};NatDstIPAddr(1009)={outside};NatDstPort(1010)={to};"
         f"InitPktCount(1044)={chance.randrange(900)};InitByteCount(1046)={chance.randrange(10**6)};"
         f"RplyPktCount(1045)={chance.randrange(900)};RplyByteCount(1047)={chance.randrange(10**6)};"
@@ -229,7 +246,8 @@ def _cef(chance: Random) -> bytes:
     return (
         f"<134>1 {time:%Y-%m-%dT%H:%M:%S}+08:00 fw1 cef - - - CEF:0|Check Point|VPN-1|R81|accept|Connection accepted|"
         f"Low|rt={int(time.timestamp() * 1000)} src={_ip(chance)} dst={_outside(chance)} "
-        f"spt={chance.randrange(1024, 65536)} dpt={chance.choice((53, 80, 443))} proto=6 act=Accept suser=d{chance.randrange(STAFF):05} "
+        f"spt={_port(chance)} dpt={chance.choice((53, 80, 443))} proto=6 act=Accept "
+        f"suser=d{chance.randrange(STAFF):05} "
         f"in={chance.randrange(10**6)} out={chance.randrange(10**6)} deviceDirection=1 "
         f"cs1Label=Rule cs1={chance.randrange(60)}"
     ).encode()

@@ -55,12 +55,11 @@ def suspects(texts: Sequence[str]) -> list[int]:
     joined = "\n".join(texts)
     if joined.isascii():
         return _suspects(texts, joined)
-    plain = [place for place, text in enumerate(texts) if text.isascii()]
-    known = [texts[place] for place in plain]
-    return [
-        *(place for place, text in enumerate(texts) if not text.isascii()),
-        *(plain[place] for place in _suspects(known, "\n".join(known))),
-    ]
+    foreign = [place for place, text in enumerate(texts) if not text.isascii()]
+    plain = list(texts)
+    for place in foreign:
+        plain[place] = ""
+    return [*foreign, *_suspects(plain, "\n".join(plain))]
 
 
 def _suspects(texts: Sequence[str], joined: str) -> list[int]:

@@ -57,6 +57,7 @@ class Tokens(Protocol):
 PATIENT_BOUND = frozenset((Action.PATIENT.value, Action.ENCOUNTER.value, Action.STUDY.value))
 """Kinds of tokens that belong to a patient."""
 
+_TOKENS = frozenset((Action.PATIENT, Action.STAFF, Action.ENCOUNTER, Action.STUDY))
 _TOKEN = re.compile(r"(pt|st|en|sd)_[0-9a-f]{24}")
 
 
@@ -72,6 +73,13 @@ def scrub(
     plan = _plan(doc, policy)
     clean = dict(doc)
     kinds: set[str] = set()
+    for name, kind in plan.tokens:
+        text = clean[name].strip()
+        if text:
+            clean[name] = _token(text, kind, tokens)
+            kinds.add(kind)
+        else:
+            del clean[name]
     for name, action in plan.replaced:
         value = _scrubbed(name, clean[name], action, tokens, kinds)
         if value is None or value == []:
@@ -104,6 +112,7 @@ class _Plan:
     """What is done with documents that have the same names and types of values."""
 
     policy: Mapping[str, Action]  # kept, so that no other one has its id
+    tokens: list[tuple[str, str]]  # names and kinds of texts that become tokens
     replaced: list[tuple[str, Action]]
     stripped: list[str]  # free text of the policy
     texts: list[str]  # looked at together, as most hold nothing
@@ -131,16 +140,20 @@ def _plan(doc: Document, policy: Mapping[str, Action]) -> _Plan:
 
 
 def _planned(doc: Document, policy: Mapping[str, Action]) -> _Plan:
-    texts_of_policy = {name for name, action in policy.items() if action in _AFTER and isinstance(doc.get(name), str)}
+    texts = {name: policy[name] for name, value in doc.items() if name in policy and isinstance(value, str)}
+    stripped = [name for name, action in texts.items() if action in _AFTER]
+    tokens = [(name, action.value) for name, action in texts.items() if action in _TOKENS]
+    done = {*stripped, *dict(tokens)}
     swept = {name: value for name, value in doc.items() if name not in policy and _may_hold_text(name)}
     return _Plan(
         policy,
-        [(name, policy[name]) for name in doc if name in policy and name not in texts_of_policy],
-        sorted(texts_of_policy),
-        [name for name, value in doc.items() if name in texts_of_policy or isinstance(swept.get(name), str)],
+        tokens,
+        [(name, policy[name]) for name in doc if name in policy and name not in done],
+        stripped,
+        stripped + [name for name, value in swept.items() if isinstance(value, str)],
         [name for name, value in swept.items() if isinstance(value, list)],
         [name for name, value in swept.items() if isinstance(value, int) and not isinstance(value, bool)],
-        [(name, reduce) for name in sorted(texts_of_policy) if (reduce := _AFTER[policy[name]])],
+        [(name, reduce) for name in stripped if (reduce := _AFTER[policy[name]])],
         frozenset(doc) | {"privacy.policy_version"},
     )
 
@@ -221,8 +234,11 @@ def _replaced(name: str, value: object, action: Action, tokens: Tokens, kinds: s
         return None
     if action in _REDUCTIONS:
         return _REDUCTIONS[action](text)
-    kind = action.value
-    kinds.add(kind)
+    kinds.add(action.value)
+    return _token(text, action.value, tokens)
+
+
+def _token(text: str, kind: str, tokens: Tokens) -> str:
     return text if text[:2] == kind and _TOKEN.fullmatch(text) else tokens.token(kind, text)
 
 

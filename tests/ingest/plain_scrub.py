@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ingest import classification, masking
 from ingest.identifiers import is_resident, scrub_text
@@ -14,7 +14,7 @@ _KINDS = (Action.PATIENT, Action.STAFF, Action.ENCOUNTER, Action.STUDY)
 _OWN = ("@timestamp", "ecs.version", "event.kind", "event.category", "event.type", "event.outcome", "event.dataset")
 _TYPED = (".ip", ".mac", ".sha256", ".sha1", ".md5")
 _QUANTITIES = (".bytes", ".packets", ".duration", ".sequence")
-REDUCTIONS = {
+REDUCTIONS: Mapping[Action, Callable[[str], str]] = {
     Action.TEXT: scrub_text,
     Action.URL: masking.url,
     Action.QUERY: masking.query,
