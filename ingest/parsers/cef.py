@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from ingest.parsers import Parsed, Parser, Record, Site, lines
 from ingest.parsers.cef_extension import pairs, unescaped
@@ -103,7 +104,15 @@ _PREFIX_NAMES = {
 
 def slug(name: str) -> str:
     """Return a vendor's or product's name as a log source has it: lower case, words joined by ``_``."""
+    return _slug(name) if len(name) <= _REMEMBERED else _slug.__wrapped__(name)
+
+
+@lru_cache(maxsize=1024)
+def _slug(name: str) -> str:
     return _SLUG.sub("_", name.lower()).strip("_")
+
+
+_REMEMBERED = 128  # characters of a name
 
 
 def _time(values: Mapping[str, str], record: Record, site: Site) -> str:

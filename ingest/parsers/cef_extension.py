@@ -20,11 +20,14 @@ def pairs(extension: str) -> dict[str, str]:
     names = list(_NAME.finditer(extension))[:_MAX_PAIRS]
     ends = [*(name.start() for name in names[1:]), len(extension)][: len(names)]
     found = {name[1]: unescaped(extension[name.end() : end].strip()) for name, end in zip(names, ends, strict=True)}
-    for name in [name for name in found if f"{name}Label" in found and _LABELLED.fullmatch(name)]:
+    labelled = [name for name in found if f"{name}Label" in found] if "Label=" in extension else []
+    for name in filter(_LABELLED.fullmatch, labelled):
         found.setdefault(found[f"{name}Label"], found[name])
     return found
 
 
 def unescaped(text: str) -> str:
     """Return a value without its escapes; a backslash before any other character stays, as in a Windows path."""
+    if "\\" not in text:
+        return text
     return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1]) or (found[1] if found[1] in r"\=|" else found[0]), text)

@@ -39,7 +39,7 @@ VALUES = [
     *("", '""', "A01", "a08", "MR1^^^H^MR", "x^^^H^SS~MR2^^^H^MR", "~b", "^second", "a&b^c", "李娜", " x ", "\\x"),
     *("20260301021109", "2026030102110", "20260301021160", "20269901021109", "19000101000000", "19001231235417"),
     *("20260301021109.5+0800", "202603010211", "２０２６０３０１０２１１０９", "Y", "n", "VIP", "F", "AA", "CA"),
-    *("@PID.3.1^MR9", "@PID.5.1^wang~MR3", "UNICODE UTF-8", "GBK~ASCII", "GBK", "x" * 300, r"\F\\S\\T\\R\\E\"),
+    *("@PID.3.1^MR9", "@PID.5.1^wang~MR3", "UNICODE UTF-8", "GBK~ASCII", "GBK", "x" * 300, r"\F\\S\\T\\R\\E\ "),
 ]
 fields = st.lists(st.sampled_from(VALUES) | st.text(max_size=6), max_size=21)
 
