@@ -37,12 +37,14 @@ def scrub_text(text: str, *, depth: int = MAX_DEPTH) -> str:
 
 
 def remembered(text: str) -> str:
-    """Return ``scrub_text`` of a text; short ones, which logs repeat, are remembered."""
-    return _short(text) if len(text) <= _SHORT else scrub_text(text)
+    """Return ``scrub_text`` of a text; short ones, which logs repeat, and the last long ones are remembered."""
+    return (_short if len(text) <= _SHORT else _long if len(text) <= _LONG else scrub_text)(text)
 
 
-_SHORT = 256
-_short = lru_cache(maxsize=16_384)(scrub_text)
+_SHORT, _SHORT_KEPT = 256, 16_384  # characters, texts
+_LONG, _LONG_KEPT = 32_768, 64  # one event has a command in several fields, and its program's next events have it too
+_short = lru_cache(_SHORT_KEPT)(scrub_text)
+_long = lru_cache(_LONG_KEPT)(scrub_text)
 
 
 def is_suspect(text: str) -> bool:
@@ -100,7 +102,8 @@ def _hides(kind: str, part: str, depth: int) -> bool:
     return any(_is_identifying(told, depth) for told in hidden.decoded(kind, part))
 
 
-_short_hides = lru_cache(maxsize=16_384)(_hides)  # long words and numbers of systems look encoded, and come again
+_short_hides = lru_cache(_SHORT_KEPT)(_hides)  # long words and numbers of systems look encoded
+_long_hides = lru_cache(_LONG_KEPT)(_hides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,8 @@ class _Hidden:
 
     def apply(self, text: str, depth: int) -> str:
         def judge(kind: str, part: str) -> bool:
-            return (_short_hides if len(part) <= _SHORT else _hides)(kind, part, depth - 1)
+            hides = _short_hides if len(part) <= _SHORT else _long_hides if len(part) <= _LONG else _hides
+            return hides(kind, part, depth - 1)
 
         return hidden.replaced(text, judge)
 

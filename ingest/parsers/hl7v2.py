@@ -79,7 +79,7 @@ class Separators(NamedTuple):
             field = field.split(self.repetition, 1)[0]
         if self.component in field:
             field = field.split(self.component, 1)[0]
-        return self._text(field)
+        return self.text(field)
 
     def any_of(self, field: str, *components: int) -> str:
         """Return the first of the components (from 1) that has text, of a field's first repetition."""
@@ -87,11 +87,12 @@ class Separators(NamedTuple):
             return ""
         parts = field.split(self.repetition, 1)[0].split(self.component)
         for number in components:
-            if number <= len(parts) and (text := self._text(parts[number - 1])):
+            if number <= len(parts) and (text := self.text(parts[number - 1])):
                 return text
         return ""
 
-    def _text(self, component: str) -> str:
+    def text(self, component: str) -> str:
+        """Return a component without escapes and subcomponents."""
         if self.subcomponent in component:
             component = component.split(self.subcomponent, 1)[0]
         text = component.strip()
@@ -187,14 +188,23 @@ def _text(data: bytes, site: Site) -> tuple[str, int]:
     """Return the text by MSH-18, else by the site, and how many characters had to be replaced."""
     data = data.removeprefix(codecs.BOM_UTF8)
     fields = data.split(b"\r", 1)[0].split(b"\n", 1)[0].split(data[3:4] or b"|", 18)
-    declared = _CODES.split(fields[17], 1)[0].strip() if len(fields) > 17 else b""
-    charset = _CHARSETS.get(declared.decode("latin-1").upper(), "") or site.charset
+    declared = fields[17] if len(fields) > 17 else b""
+    charset = (_charset if len(declared) <= _MAX_DECLARED else _charset.__wrapped__)(declared) or site.charset
     try:
         return data.decode(charset), 0
     except UnicodeError:
         return _repaired(data, charset, site)
     except LookupError:
         raise ParseError("the site's character set is unknown", step="hl7v2") from None
+
+
+@lru_cache(maxsize=256)
+def _charset(declared: bytes) -> str:
+    """Return the first character set of MSH-18, "" for one that isn't known."""
+    return _CHARSETS.get(_CODES.split(declared, 1)[0].strip().decode("latin-1").upper(), "")
+
+
+_MAX_DECLARED = 256  # bytes of MSH-18 that are remembered
 
 
 def _repaired(data: bytes, charset: str, site: Site) -> tuple[str, int]:
@@ -294,11 +304,15 @@ def _patient(doc: Document, message: Message) -> None:
     _put(doc, "hospital.department.name", value(visit[3]))
 
 
+_TYPE = 5  # component of a CX
+
+
 def _identifier(separators: Separators, field: str) -> str:
     """Return the medical record number of a CX list (type MR, table 0203), else its first identifier."""
     for item in field.split(separators.repetition):
-        if separators.any_of(item, 5) == "MR":
-            return separators.value(item)
+        parts = item.split(separators.component, 5)
+        if len(parts) >= _TYPE and separators.text(parts[_TYPE - 1]) == "MR":
+            return separators.text(parts[0])
     return separators.value(field)
 
 
