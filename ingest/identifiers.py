@@ -57,7 +57,7 @@ def suspects(texts: Sequence[str]) -> list[int]:
     joined = "\n".join(texts)
     if joined.isascii():
         return _suspects(texts, joined)
-    foreign = [place for place, text in enumerate(texts) if not text.isascii()]
+    foreign = [place for place, is_ascii in enumerate(map(str.isascii, texts)) if not is_ascii]
     plain = list(texts)
     for place in foreign:
         plain[place] = ""
