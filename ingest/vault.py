@@ -86,7 +86,12 @@ class Epochs:
         if self.length == "never" or kind not in PATIENT_BOUND:
             return ""
         now = self.clock()
-        return f"{now.year:04}-{now.month:02}" if self.length == "month" else f"{now.year:04}"
+        return _month(now.year, now.month) if self.length == "month" else f"{now.year:04}"
+
+
+@lru_cache(maxsize=16)
+def _month(year: int, month: int) -> str:
+    return f"{year:04}-{month:02}"
 
 
 def load_key(path: Path) -> bytes:

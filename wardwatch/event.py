@@ -109,11 +109,12 @@ _logsource = lru_cache(maxsize=4096)(LogSource)  # few are met, and making one c
 
 def event_id(tenant: str, source: str, *parts: str | bytes) -> str:
     """Return the deterministic id of an event: 32 hexadecimal digits over tenant, source and position or content."""
-    hashed = []
+    digest = blake2b(digest_size=16)
     for part in (tenant, source, *parts):
         data = part.encode() if isinstance(part, str) else part
-        hashed += [len(data).to_bytes(8, "big"), data]
-    return blake2b(b"".join(hashed), digest_size=16).hexdigest()
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.hexdigest()
 
 
 def encode(doc: Document, *, max_bytes: int = MAX_BYTES) -> bytes:

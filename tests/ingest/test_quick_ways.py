@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
-from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address, ip_network
 from zoneinfo import ZoneInfo
 
@@ -18,7 +17,7 @@ from ingest.parsers.clock import epoch, moment
 from ingest.parsers.fields import number_of
 from ingest.parsers.networks import direction
 from wardwatch.errors import ParseError
-from wardwatch.event import event_id, rfc3339
+from wardwatch.event import rfc3339
 
 ZONES = (ZoneInfo("Asia/Shanghai"), ZoneInfo("America/St_Johns"), UTC, timezone(timedelta(hours=5, seconds=7)))
 numbers = st.integers(0, 300).map(str) | st.sampled_from(["00", "01", "", "１", "1 ", "+1", "256", "0x1"])
@@ -103,15 +102,6 @@ def test_a_number_is_one_of_decimal_digits_that_an_index_holds(text: str) -> Non
     digits = text.strip().removesuffix(".0")
     is_one = digits.removeprefix("-").isdecimal() and len(digits) <= 20 and abs(int(digits)) < 2**63
     assert number_of(text) == (int(digits) if is_one else None)
-
-
-@given(st.lists(st.text(max_size=9) | st.binary(max_size=9), max_size=3))
-def test_an_event_id_hashes_each_part_behind_its_length(parts: list[str | bytes]) -> None:
-    digest = blake2b(digest_size=16)
-    for part in ("renai", "hl7v2", *parts):
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "big") + data)
-    assert event_id("renai", "hl7v2", *parts) == digest.hexdigest()
 
 
 PARTS = re.compile(
