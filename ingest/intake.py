@@ -18,7 +18,7 @@ from ingest.scrub import Tokens, scrub
 from ingest.spool import Entry, Kind, Spool
 from wardwatch import topics
 from wardwatch.errors import ParseError, RecordError, SettingsError, Unavailable
-from wardwatch.event import ECS_VERSION, Document, Event, encode, event_id, rfc3339
+from wardwatch.event import ECS_VERSION, Event, encode, event_id, rfc3339
 from wardwatch.settings import CollectorSettings, SourceSettings
 from wardwatch.stage import EVENTS
 from wardwatch.worker import dead_letter
@@ -124,7 +124,7 @@ class Intake:
             return [self._dead(source, record, ParseError(f"{type(error).__name__} in the parser", step="parse"))]
 
     def _forward(self, event: Event, label: str) -> Entry:
-        self.last.setdefault(label, LastSeen()).event = str(event.doc.get("@timestamp"))
+        self._last(label).event = str(event.doc.get("@timestamp"))
         topic = topics.events(self.tenant).name
         return Entry("forwarded", label, topic, encode(event.doc), event.id, event.headers())
 
@@ -136,8 +136,11 @@ class Intake:
         )
         return Entry("dead_lettered", source.label, topics.deadletter(self.tenant).name, letter, position)
 
+    def _last(self, label: str) -> LastSeen:
+        return self.last.get(label) or self.last.setdefault(label, LastSeen())
+
     def _count(self, source: Source, found: Sequence[Sequence[Entry]]) -> None:
-        self.last.setdefault(source.label, LastSeen()).record = rfc3339(datetime.now(UTC))
+        self._last(source.label).record = rfc3339(datetime.now(UTC))
         EVENTS.labels("collector", self.tenant, source.label, "accepted").inc(sum(map(len, found)))
 
 
@@ -153,16 +156,11 @@ def events_of(record: Record, source: Source, tenant: str, tokens: Tokens) -> li
         doc = scrub(item.doc, source.parser.policy, tokens, source.levels)
         parts = (*identity, str(index)) if len(found) > 1 else identity
         doc["event.id"] = event_id(tenant, source.name, *parts)
-        doc |= _provenance(record, tenant)
+        doc["event.created"] = rfc3339(record.received)
+        doc["organization.id"] = tenant
+        doc["ecs.version"] = ECS_VERSION
+        if record.peer:
+            doc["log.source.address"] = record.peer
         position = record.position or f"{source.settings.transport}:{record.peer}"
         events.append(Event(doc, tenant, source.name, item.logsource, position[:500], record.received))
     return events
-
-
-def _provenance(record: Record, tenant: str) -> Document:
-    doc: Document = {
-        "event.created": rfc3339(record.received),
-        "organization.id": tenant,
-        "ecs.version": ECS_VERSION,
-    }
-    return doc | {"log.source.address": record.peer} if record.peer else doc

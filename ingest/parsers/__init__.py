@@ -12,6 +12,7 @@ from datetime import UTC, datetime, tzinfo
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from ingest.joining import Parts
@@ -43,8 +44,7 @@ class Site:
     charset: str = "utf-8"
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """One event of a record: its document (with ``@timestamp``, without ``event.id``) and its log source."""
 
     doc: Document
