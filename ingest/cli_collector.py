@@ -12,12 +12,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import wardwatch
 from ingest.catalogue import transports
 from ingest.checks import Finding
 from ingest.checks import check as check_site
+from ingest.cli_running import replay, tap
+from ingest.collector import site_folder
 from ingest.health_page import SourceState, address, read_health
 from ingest.parsers import PARSERS, parser
 from ingest.site_file import Site, source_from, write
+from ingest.upgrades import FORMAT, between, read_state
 from wardwatch.cli import options
 from wardwatch.errors import SettingsError, Unavailable
 from wardwatch.settings import SourceSettings, load
@@ -38,9 +42,13 @@ wardwatch collector sources                         what can be read, and how it
 wardwatch collector check --config collector.toml   what works, what does not, and the remedy
 
 wardwatch collector status --config collector.toml  what each source has sent, and what became of it
+
+wardwatch collector tap hl7v2 --config collector.toml   each record as it arrives, and what leaves of it
 """
 
 collector = typer.Typer(rich_markup_mode="rich", no_args_is_help=True, help=_HELP)
+collector.command()(tap)
+collector.command()(replay)
 _Config = Annotated[Path | None, typer.Option(help="TOML file with settings.", show_default=False)]
 _Instance = Annotated[int, typer.Option(help="Number of the collector's instance.", min=0)]
 _Json = Annotated[bool, typer.Option("--json", help="Print for machines.")]
@@ -180,6 +188,37 @@ def status(config: _Config = None, instance: _Instance = 0, as_json: _Json = Fal
             typer.echo(safe_text(f"{name} FAILS: {message}"))
     if failing:
         raise typer.Exit(1)
+
+
+@collector.command()
+def upgrade(config: _Config = None) -> None:
+    """Show what this version changes for the state folder, against the version that wrote it; changes nothing.
+
+    Exit 1 when the folder was written in a newer format than this version reads.
+
+    [bold]Example[/bold]
+
+    /opt/wardwatch/versions/0.2.0/bin/wardwatch collector upgrade --config /etc/wardwatch/collector.toml
+    """
+    settings = load(config)
+    folder = site_folder(settings)
+    state = read_state(folder)
+    wrote = f"by {state.version}, format {state.format}" if state else "by no version that says so"
+    typer.echo(safe_text(f"state    {folder}, written {wrote}"))
+    typer.echo(f"program  {wardwatch.__version__}, format {FORMAT}")
+    for note in between(state.version if state else ""):
+        typer.echo(f"\n{note.version} (format {note.format}): {note.text}")
+    newest = state.format if state else FORMAT
+    if newest > FORMAT:
+        typer.echo("\nThe folder is newer than this program, which refuses it.")
+        raise typer.Exit(1)
+    typer.echo(f"\n{_CHANGED if newest < FORMAT else _SAME}")
+
+
+_SAME = """The format is the same: either version reads the folder, and going back needs only the earlier program.
+Before: wardwatch vault back-up FILE"""
+_CHANGED = """The format changes at the first start, and the earlier program then refuses the folder.
+Before: stop the collector and copy the folder (cp -a); to go back, put the copy in place and start the earlier one."""
 
 
 def _derived(state: SourceState) -> dict[str, float | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,9 +24,12 @@ from ingest.listeners.http import HttpListener
 from ingest.listeners.mllp import mllp_listener
 from ingest.listeners.tcp import TcpListener
 from ingest.listeners.udp import UdpListener
+from ingest.local import LocalSocket, Tap
 from ingest.parsers import Parser
 from ingest.quarantine import Quarantine
+from ingest.revealing import append, tap_event
 from ingest.spool import KINDS, Spool
+from ingest.upgrades import claim
 from ingest.vault import open_tokens
 from wardwatch.bus import Bus, open_bus
 from wardwatch.errors import SettingsError
@@ -34,6 +38,7 @@ from wardwatch.settings import Settings, SourceSettings
 from wardwatch.stage import Runtime
 
 REPORT_S = 0.2
+_NO_LOGIN = 2**32 - 1
 
 
 @dataclass
@@ -119,6 +124,7 @@ def run(settings: Settings, runtime: Runtime, parser: Callable[[str], Parser] = 
         bus = open_bus(settings.bus_url)
         stack.callback(bus.close)
         listeners = open_listeners([*sources, reveals(settings, folder)], intake, folder)
+        listeners.append(local_socket(settings, folder, intake, sources))
         collect(Collector(settings.collector.tenant, intake, sources, listeners, runtime), bus, settings)
 
 
@@ -157,6 +163,36 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
     return [*listeners, *(HttpListener(group, intake) for group in http.values())]
 
 
+def local_socket(settings: Settings, folder: Path, intake: Intake, sources: Sequence[Source]) -> LocalSocket:
+    """Return the way in for commands of this machine: of a source that is configured several times, the first counts.
+
+    Each use of tap is an audit event beside the reveals: somebody sees who the records are about.
+    """
+    own = reveals(settings, folder)
+    known = {source.name: source for source in (own, *reversed(sources))}
+
+    def other(name: str) -> Source:
+        return source_of(SourceSettings(parser=name, transport="file"), settings.collector)
+
+    def audit(pid: int, uid: int, tap: Tap) -> None:
+        append(reveals_path(folder), tap_event(account_of(pid, uid), tap.source, raw=tap.raw))
+
+    return LocalSocket(folder, intake, known, other, audit)
+
+
+def account_of(pid: int, uid: int) -> str:
+    """Return the account of a process: the one that signed in (proc(5), loginuid), where the kernel knows it."""
+    try:
+        signed_in = int(Path(f"/proc/{pid}/loginuid").read_text("ascii"))
+    except (OSError, ValueError):
+        signed_in = _NO_LOGIN
+    number = uid if signed_in == _NO_LOGIN else signed_in
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
 def reveals(settings: Settings, folder: Path) -> Source:
     """Return the source that every site has: the record of reveals. Its silence is nothing to report."""
     own = SourceSettings(parser="reveal", transport="file", path=str(reveals_path(folder).absolute()))
@@ -175,7 +211,10 @@ def site_folder(settings: Settings) -> Path:
 
 @contextmanager
 def own_folder(settings: Settings) -> Iterator[Path]:
-    """Hold the folder for this process alone; raises SettingsError when another collector has it."""
+    """Hold the folder for this process alone.
+
+    Raises SettingsError when another collector has it, or when a newer version wrote it.
+    """
     folder = site_folder(settings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -185,6 +224,7 @@ def own_folder(settings: Settings) -> Iterator[Path]:
         raise SettingsError(f"{folder}: {error.strerror}", step="collector", remedy=remedy) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        claim(folder)
         yield folder
     except BlockingIOError:
         remedy = "stop the other one, or give this one its own data_dir"

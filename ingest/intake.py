@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -65,15 +67,38 @@ class LastSeen:
     record: str | None = None
 
 
+class Viewer(Protocol):
+    """Somebody who taps (tap.py)."""
+
+    def offer(self, source: Source, record: Record, entries: Sequence[Entry]) -> None:
+        """Take a record that is durable, or leave it; never waits."""
+
+
 @dataclass
 class Intake:
-    """Safe for many threads: the spool groups their waits for the disk."""
+    """Safe for many threads: the spool groups their waits for the disk.
+
+    ``samples`` holds the last scrubbed event of each source, as JSON.
+    """
 
     tenant: str
     spool: Spool
     quarantine: Quarantine
     tokens: Tokens
     last: dict[str, LastSeen] = field(default_factory=dict)
+    samples: dict[str, bytes] = field(default_factory=dict)
+    _viewers: tuple[Viewer, ...] = ()
+    _watching: threading.Lock = field(default_factory=threading.Lock)
+
+    def watch(self, viewer: Viewer) -> None:
+        """Show what is accepted from now on."""
+        with self._watching:
+            self._viewers = (*self._viewers, viewer)
+
+    def unwatch(self, viewer: Viewer) -> None:
+        """Show no more."""
+        with self._watching:
+            self._viewers = tuple(each for each in self._viewers if each is not viewer)
 
     def accept(self, source: Source, records: Sequence[Record]) -> list[Kind]:
         """Return, in order, what became of the records, when all of them are durable.
@@ -83,14 +108,14 @@ class Intake:
         found = [self._entries(source, record) for record in records]
         self.tokens.commit()
         self.spool.append([entry for entries in found for entry in entries])
-        self._count(source, found)
+        self._taken(source, records, found)
         return [entries[0].kind for entries in found]
 
     def refuse(self, source: Source, record: Record, reason: str) -> None:
         """Dead-letter what a transport could not cut into records; raises SpoolFull."""
         entry = self._dead(source, record, ParseError(reason, step=source.settings.transport))
         self.spool.append([entry])
-        self._count(source, [[entry]])
+        self._taken(source, [record], [[entry]])
 
     def _entries(self, source: Source, record: Record) -> list[Entry]:
         if record.data.strip() in _EMPTY:
@@ -108,8 +133,8 @@ class Intake:
 
     def _forward(self, event: Event) -> Entry:
         self.last.setdefault(event.source, LastSeen()).event = str(event.doc.get("@timestamp"))
-        topic = topics.events(self.tenant).name
-        return Entry("forwarded", event.source, topic, encode(event.doc), event.id, event.headers())
+        value = self.samples[event.source] = encode(event.doc)
+        return Entry("forwarded", event.source, topics.events(self.tenant).name, value, event.id, event.headers())
 
     def _dead(self, source: Source, record: Record, error: RecordError) -> Entry:
         position = self.quarantine.put(source.name, record)
@@ -119,9 +144,12 @@ class Intake:
         )
         return Entry("dead_lettered", source.name, topics.deadletter(self.tenant).name, letter, position)
 
-    def _count(self, source: Source, found: Sequence[Sequence[Entry]]) -> None:
+    def _taken(self, source: Source, records: Sequence[Record], found: Sequence[Sequence[Entry]]) -> None:
         self.last.setdefault(source.name, LastSeen()).record = rfc3339(datetime.now(UTC))
         EVENTS.labels("collector", self.tenant, source.name, "accepted").inc(sum(map(len, found)))
+        for viewer in self._viewers:
+            for record, entries in zip(records, found, strict=True):
+                viewer.offer(source, record, entries)
 
 
 def events_of(record: Record, source: Source, tenant: str, tokens: Tokens) -> list[Event]:

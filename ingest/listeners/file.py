@@ -19,7 +19,7 @@ import msgspec
 from ingest.framing import MAX_FRAME_BYTES
 from ingest.intake import Intake, Source
 from ingest.listeners import accept_patiently
-from ingest.parsers import Record
+from ingest.parsers import Parser, Record
 from ingest.spool import write_durably
 from wardwatch.errors import RecordError, SettingsError
 
@@ -27,7 +27,7 @@ POLL_S = 0.25
 MAX_WHOLE_BYTES = 256 * 2**20
 _READ_BYTES = 2 * MAX_FRAME_BYTES
 _BATCH = 500
-_HEAD_BYTES = 1024
+HEAD_BYTES = 1024
 
 
 class Mark(msgspec.Struct):
@@ -133,25 +133,25 @@ class FileListener:
     def _is_whole(self, path: Path) -> bool:
         """Tell whether records are no lines, so that the file can be read only when it is complete."""
         with path.open("rb") as file:
-            return self._source.parser.is_whole(file.read(_HEAD_BYTES))
+            return self._source.parser.is_whole(file.read(HEAD_BYTES))
 
     def _tail(self, path: Path) -> None:
         with path.open("rb") as file:
             inode = path.stat().st_ino
-            fingerprint = _fingerprint(file.read(_HEAD_BYTES))
-            if not fingerprint:
+            beginning = fingerprint(file.read(HEAD_BYTES))
+            if not beginning:
                 return
-            key = f"{inode}:{fingerprint}"
-            mark = self._marks.setdefault(key, Mark(path.name, fingerprint))
+            key = f"{inode}:{beginning}"
+            mark = self._marks.setdefault(key, Mark(path.name, beginning))
             size = path.stat().st_size
             if size < mark.offset:
                 mark.offset = 0  # copied and truncated, and the same first line again
                 mark.turn += 1
-                mark.fingerprint = f"{fingerprint}.{mark.turn}"
+                mark.fingerprint = f"{beginning}.{mark.turn}"
             file.seek(mark.offset)
             while not self._closing.is_set() and (data := file.read(_READ_BYTES)):
-                cut = _last_line_end(data)
-                if not cut or not self._take(_line_records(data[:cut], mark), mark, mark.offset + cut):
+                cut = last_line_end(data)
+                if not cut or not self._take(line_records(data[:cut], mark), mark, mark.offset + cut):
                     return
                 file.seek(mark.offset)
 
@@ -173,9 +173,9 @@ class FileListener:
             self._save(key, Mark(path.name, "", status.st_size))
             return
         data = path.read_bytes()
-        mark = Mark(path.name, blake2b(data, digest_size=8).hexdigest())
+        mark = whole_mark(path.name, data)
         batch: list[Record] = []
-        for record in self._whole_records(data, mark):
+        for record in whole_records(self._source.parser, data, mark):
             batch.append(record)
             if len(batch) == _BATCH:
                 if accept_patiently(self._intake, self._source, batch, self._closing) is None or self._closing.is_set():
@@ -183,14 +183,6 @@ class FileListener:
                 batch = []
         if self._take(iter(batch), mark, len(data)):
             self._save(key, mark)
-
-    def _whole_records(self, data: bytes, mark: Mark) -> Iterator[Record]:
-        """Cut the file with its parser; what can't be cut is one record, for the parser to refuse."""
-        try:
-            for number, item in enumerate(self._source.parser.split(data)):
-                yield Record(item, position=f"{mark.name}:{mark.fingerprint}@{number}")
-        except RecordError:
-            yield Record(data[:MAX_FRAME_BYTES], position=f"{mark.name}:{mark.fingerprint}@rest")
 
     def _take(self, records: Iterator[Record], mark: Mark, offset: int) -> bool:
         batch = list(records)
@@ -223,21 +215,36 @@ def _inode(key: str) -> str:
     return key.partition(":")[0]
 
 
-def _fingerprint(head: bytes) -> str:
+def fingerprint(head: bytes) -> str:
     """Return a hash of the first line or, where it is longer, of the first KiB; "" while neither is there."""
     end = head.find(b"\n")
-    if end < 0 and len(head) < _HEAD_BYTES:
+    if end < 0 and len(head) < HEAD_BYTES:
         return ""
     return blake2b(head[:end] if end >= 0 else head, digest_size=8).hexdigest()
 
 
-def _last_line_end(data: bytes) -> int:
+def last_line_end(data: bytes) -> int:
     """Return where the last complete line ends; a line without end counts as complete once it is beyond the limit."""
     end = data.rfind(b"\n") + 1
     return end or (len(data) if len(data) > MAX_FRAME_BYTES else 0)
 
 
-def _line_records(data: bytes, mark: Mark) -> Iterator[Record]:
+def whole_mark(name: str, data: bytes) -> Mark:
+    """Return the mark of a file that is read whole."""
+    return Mark(name, blake2b(data, digest_size=8).hexdigest())
+
+
+def whole_records(source: Parser, data: bytes, mark: Mark) -> Iterator[Record]:
+    """Cut a file with its parser; what can't be cut is one record, for the parser to refuse."""
+    try:
+        for number, item in enumerate(source.split(data)):
+            yield Record(item, position=f"{mark.name}:{mark.fingerprint}@{number}")
+    except RecordError:
+        yield Record(data[:MAX_FRAME_BYTES], position=f"{mark.name}:{mark.fingerprint}@rest")
+
+
+def line_records(data: bytes, mark: Mark) -> Iterator[Record]:
+    """Cut the lines that stand at the mark's offset; empty ones are left out."""
     offset = mark.offset
     for line in data.splitlines(keepends=True):
         if line.strip():

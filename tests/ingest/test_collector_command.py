@@ -217,7 +217,9 @@ def test_status_without_a_collector_says_where_none_answers_and_fails(site: Site
     assert f"no collector answers at http://127.0.0.1:{site.health_port}/health" in done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["init"], ["sources"], ["check"], ["status"]])
+@pytest.mark.parametrize(
+    "command", [[], ["init"], ["sources"], ["check"], ["status"], ["tap"], ["replay"], ["upgrade"]]
+)
 def test_help_of_the_collector_teaches_by_example(command: list[str]) -> None:
     shown = collector(*command, "--help").stdout
     assert "Example" in shown
