@@ -25,9 +25,10 @@ from ingest.upgrades import FORMAT, between, read_state
 from wardwatch.cli import options
 from wardwatch.errors import SettingsError, Unavailable
 from wardwatch.settings import SourceSettings, load
-from wardwatch.text import safe_text
+from wardwatch.text import safe_json, safe_text
 from wardwatch.topics import check_tenant
 
+_DATA_DIR = Path("/var/lib/wardwatch")
 OWN = "reveal"
 """The collector's own source, which nobody configures."""
 
@@ -65,7 +66,7 @@ def init(
     ] = None,
     bus: Annotated[str, typer.Option(help="kafka://host:port of the provider; else the embedded bus.")] = "",
     zone: Annotated[str, typer.Option(help="Time zone of the hospital.")] = "Asia/Shanghai",
-    data_dir: Annotated[Path, typer.Option(help="Folder for spool, vault and positions.")] = Path("data"),
+    data_dir: Annotated[Path, typer.Option(help="Folder for spool, vault and positions.")] = _DATA_DIR,
     certificate: Annotated[Path | None, typer.Option(help="PEM chain of TLS sources.", show_default=False)] = None,
     key: Annotated[Path | None, typer.Option(help="PEM private key of TLS sources.", show_default=False)] = None,
 ) -> None:
@@ -131,8 +132,13 @@ def sources(as_json: _Json = False) -> None:
 
 
 @collector.command()
-def check(config: _Config = None, instance: _Instance = 0, as_json: _Json = False) -> None:
-    """Check ports, certificates, bus, disk, rights, clock, and what each source has sent.
+def check(
+    config: _Config = None,
+    instance: _Instance = 0,
+    samples: Annotated[bool, typer.Option(help="Print the last scrubbed event of each source, too.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Check ports, certificates, bus, topics, disk, rights, clock, and what each source has sent.
 
     Works before the collector is started and while it runs; run it as the collector's user. The exit code is 0 when
     nothing fails (there may be warnings), 1 when something does, 2 when the settings can't be read.
@@ -141,13 +147,16 @@ def check(config: _Config = None, instance: _Instance = 0, as_json: _Json = Fals
 
     wardwatch collector check --config collector.toml
 
-    sudo -u wardwatch wardwatch collector check --config /etc/wardwatch/collector.toml --json
+    sudo -u wardwatch wardwatch collector check --config /etc/wardwatch/collector.toml --samples
     """
     found = list(check_site(load(config), instance))
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False, indent=2))
     else:
         _print_findings(found)
+        for finding in found if samples else ():
+            if finding.sample is not None:
+                typer.echo(f"\n{finding.part}\n{safe_json(json.dumps(finding.sample, ensure_ascii=False, indent=2))}")
     if any(finding.state == "FAILS" for finding in found):
         raise typer.Exit(1)
 

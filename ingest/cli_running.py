@@ -95,7 +95,7 @@ def replay(
     with connect(site_folder(settings)) as running:
         _send(running, file, found, start, name, done)
     typer.echo(
-        f"{done.total()} records: {done['forwarded']} became events, {done['filtered']} filtered, "
+        f"{done.total()} record{'s' * (done.total() != 1)}: {done['forwarded']} became events, {done['filtered']} filtered, "
         f"{done['dead_lettered']} dead-lettered"
     )
     if done["dead_lettered"]:

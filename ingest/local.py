@@ -179,8 +179,7 @@ class LocalSocket:
                 if request.source not in self._sources:
                     reason = f"{request.source!r} is no source of this collector"
                     raise NotFound(reason, remedy=f"one of {', '.join(sorted(self._sources))}")
-                self._audit(pid, uid, request)
-                self._show(peer, Watcher(request.source, raw=request.raw))
+                self._show(peer, request, lambda: self._audit(pid, uid, request))
 
     def _accept(self, request: Replay) -> list[Kind]:
         source = self._sources.get(request.source) or self._other(request.source)
@@ -193,9 +192,11 @@ class LocalSocket:
             done += kinds
         return done
 
-    def _show(self, peer: socket.socket, watcher: Watcher) -> None:
+    def _show(self, peer: socket.socket, request: Tap, record: Callable[[], None]) -> None:
+        watcher = Watcher(request.source, raw=request.raw)
         self._intake.watch(watcher)
         try:
+            record()  # before anything is shown
             send(peer, True)
             while not self._closing.wait(_PACE_S) and not (_readable(peer, 0.0) and receive(peer) is None):
                 seen = watcher.next(_TICK_S)
@@ -261,7 +262,7 @@ def path_of(folder: Path) -> Path:
 @contextmanager
 def _short(folder: Path) -> Iterator[str]:
     """Yield a path of the socket that fits the 108 bytes of unix(7), wherever the folder is."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{descriptor}/{path_of(folder).name}"
     finally:
