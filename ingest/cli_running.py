@@ -94,10 +94,8 @@ def replay(
     done: Counter[str] = Counter()
     with connect(site_folder(settings)) as running:
         _send(running, file, found, start, name, done)
-    typer.echo(
-        f"{done.total()} record{'s' * (done.total() != 1)}: {done['forwarded']} became events, {done['filtered']} filtered, "
-        f"{done['dead_lettered']} dead-lettered"
-    )
+    told = f"{done['forwarded']} became events, {done['filtered']} filtered, {done['dead_lettered']} dead-lettered"
+    typer.echo(f"{done.total()} record{'s' * (done.total() != 1)}: {told}")
     if done["dead_lettered"]:
         raise typer.Exit(1)
 
