@@ -1,7 +1,7 @@
 """``python -m bundle [FOLDER]`` (``make bundle``): wheels of the lock, our own, documents, unit and installer.
 
 The wheels are for the Python and the machine that build it. Each is checked against the hashes of requirements.lock
-when it is fetched; the bundle's own requirements.txt has the hash of every wheel in it, also of those built from source.
+when it is fetched; the bundle's own requirements.txt has the hash of every wheel in it, also of what was built here.
 """
 
 from __future__ import annotations

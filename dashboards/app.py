@@ -14,13 +14,13 @@ from dashboards import failures
 from dashboards.api import alerts, live
 from dashboards.console import Console
 from dashboards.feed import follow
-from dashboards.headers import SecurityHeaders
 from dashboards.hospitals import Hospitals
 from dashboards.pages import alert, queue, sign_in
 from dashboards.pages.render import FOLDER
 from wardwatch import __version__
 from wardwatch.bus import open_bus
 from wardwatch.errors import SettingsError, Unavailable
+from wardwatch.headers import SecurityHeaders
 from wardwatch.settings import Settings
 from wardwatch.stage import Runtime
 from wardwatch.store import Store, open_store

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from dashboards.auth.people import People
 from dashboards.auth.sessions import Sessions
-from dashboards.auth.throttle import Throttle
 from dashboards.feed import Feed
 from dashboards.hospitals import Hospitals
 from wardwatch.settings import ConsoleSettings
 from wardwatch.store import Store
+from wardwatch.throttle import Throttle
 
 
 @dataclass

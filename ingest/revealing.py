@@ -25,6 +25,8 @@ from wardwatch.passwords import hash_password, verify
 
 MOST_TOKENS = 1000  # of one reveal
 LEAST_REASON = 10  # characters
+NEEDS_SECOND = "a person under special protection: a second person must agree"
+SAME_PERSON = "the second person is the first"
 
 _AUDIT_TYPE = {"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "110106", "display": "Export"}
 _LOG_USED = {"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "110101", "display": "Audit Log Used"}
@@ -131,10 +133,10 @@ class Revealer:
     def _second(self, request: Request, *, needed: bool) -> None:
         if request.second is None:
             if needed:
-                raise Forbidden("a person under special protection: a second person must agree", step="reveal")
+                raise Forbidden(NEEDS_SECOND, step="reveal")
             return
         if request.second.account == request.asker.account:
-            raise Forbidden("the second person is the first", step="reveal")
+            raise Forbidden(SAME_PERSON, step="reveal")
         self._people.role(request.second.account, request.second.password)
 
     def _record(self, request: Request, role: str, *, guarded: bool, outcome: str) -> None:

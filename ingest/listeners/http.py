@@ -71,7 +71,7 @@ class HttpListener:
         routes = [Route(source.settings.path, self._endpoint(source), methods=["POST"]) for source in self._sources]
         config = uvicorn.Config(
             Starlette(routes=routes),
-            http=_ImpatientProtocol,
+            http=ImpatientProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -127,7 +127,7 @@ class HttpListener:
         return self._intake.accept(source, records)
 
 
-class _ImpatientProtocol(H11Protocol):
+class ImpatientProtocol(H11Protocol):
     """Closes a connection that has not sent its first request's headers in HEADER_S seconds."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
