@@ -114,7 +114,8 @@ def _pip(path: Path) -> None:
 
 def _texts(folder: Path, version: str) -> None:
     shutil.copytree(ROOT / "docs", folder / "docs")
-    for name in ("LICENSE", "CHANGELOG.md", "bundle/install.sh", "docker/site/wardwatch-collector.service"):
+    units = ("docker/site/wardwatch-collector.service", "docker/provider/wardwatch.service")
+    for name in ("LICENSE", "CHANGELOG.md", "bundle/install.sh", *units):
         shutil.copy(ROOT / name, folder)
     (folder / "VERSION").write_text(f"{version}\n", "utf-8")
     (folder / "PYTHON").write_text(f"{sys.version_info.major}.{sys.version_info.minor}\n", "utf-8")

@@ -43,7 +43,7 @@ if [ -z "$prefix" ]; then
   install -d -o wardwatch -g wardwatch -m 0750 /etc/wardwatch
   install -d /usr/local/bin /etc/systemd/system
   ln -sfn "$opt/bin/wardwatch" /usr/local/bin/wardwatch
-  install -m 0644 wardwatch-collector.service /etc/systemd/system/
+  install -m 0644 wardwatch-collector.service wardwatch.service /etc/systemd/system/
   if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 fi
 
@@ -51,5 +51,5 @@ echo "wardwatch $version is installed in $home"
 if [ -e "$prefix/etc/wardwatch/collector.toml" ]; then
   echo "before the restart: wardwatch collector upgrade --config /etc/wardwatch/collector.toml"
 else
-  echo "next: sudo -u wardwatch wardwatch collector init /etc/wardwatch/collector.toml"
+  echo "next, at a hospital: runuser -u wardwatch -- wardwatch collector init /etc/wardwatch/collector.toml"
 fi

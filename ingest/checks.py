@@ -36,6 +36,9 @@ EXPIRES_SOON = timedelta(days=30)
 LEAST_FREE_BYTES = 2**30
 PARSED_WELL, PARSED_BADLY = 0.99, 0.5
 AHEAD = timedelta(minutes=5)
+LIVE = timedelta(minutes=2)
+HALF_HOUR = timedelta(minutes=30)
+FARTHEST_ZONES = 28  # half hours
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
@@ -271,10 +274,26 @@ def arrived(part: str, state: SourceState | None) -> Finding:
         return Finding(part, level, message, "wardwatch deadletter list says why; are parser and charset right?")
     if _ahead(state):
         return Finding(part, "warning", f"its clock runs ahead: {last}, arrived {state.last_record}", "zone or clock")
+    if hours := _zone_off(state):
+        message = f"its last event is {hours:g} hours older than its arrival {state.last_record}: {last}"
+        return Finding(part, "warning", message, "is the zone of its times another? set zone of the source")
     return Finding(part, "ok", f"{state.accepted} received, {state.waiting} waiting, {last}")
 
 
+def _zone_off(state: SourceState) -> float:
+    """Return by how many hours the last event lags, where that looks like another zone; 0.0 where it does not."""
+    behind = -_lead(state) / HALF_HOUR
+    steps = round(behind)
+    like_a_zone = 2 <= steps <= FARTHEST_ZONES and abs(behind - steps) * HALF_HOUR < LIVE
+    return steps / 2 if like_a_zone else 0.0
+
+
 def _ahead(state: SourceState) -> bool:
+    return _lead(state) > AHEAD
+
+
+def _lead(state: SourceState) -> timedelta:
+    """Return how much later the last event says that it was than it arrived; nothing where none came."""
     if not state.last_event or not state.last_record:
-        return False
-    return datetime.fromisoformat(state.last_event) - datetime.fromisoformat(state.last_record) > AHEAD
+        return timedelta()
+    return datetime.fromisoformat(state.last_event) - datetime.fromisoformat(state.last_record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,7 @@ from wardwatch.settings import SourceSettings, load
 from wardwatch.text import safe_json, safe_text
 from wardwatch.topics import check_tenant
 
+_WIDE = 160  # columns
 _DATA_DIR = Path("/var/lib/wardwatch")
 OWN = "reveal"
 """The collector's own source, which nobody configures."""
@@ -128,7 +130,7 @@ def sources(as_json: _Json = False) -> None:
     table = Table("source", "product", "reads", "transports")
     for each in found:
         table.add_row(each.name, each.title, each.reads, " ".join(transports(each)))
-    Console(highlight=False, markup=False).print(table)
+    _print(table)
 
 
 @collector.command()
@@ -165,7 +167,7 @@ def _print_findings(found: list[Finding]) -> None:
     table = Table("part", "state", "what was found", "remedy")
     for each in found:
         table.add_row(*map(safe_text, (each.part, each.state, each.message, each.remedy)))
-    Console(highlight=False, markup=False).print(table)
+    _print(table)
 
 
 @collector.command()
@@ -230,6 +232,14 @@ _CHANGED = """The format changes at the first start, and the earlier program the
 Before: stop the collector and copy the folder (cp -a); to go back, put the copy in place and start the earlier one."""
 
 
+def _print(table: Table) -> None:
+    """Print a table, wide enough for all of it where no terminal says how wide it is."""
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _WIDE
+    console.print(table)
+
+
 def _derived(state: SourceState) -> dict[str, float | None]:
     return {"waiting": state.waiting, "parsed": state.parsed}
 
@@ -245,7 +255,7 @@ def _print_status(found: dict[str, SourceState]) -> None:
         counts = (state.filtered, state.dead_lettered, state.forwarded, state.waiting)
         times = (state.last_event or "–", state.last_record or "–")
         table.add_row(name, str(state.accepted), share(state.parsed), *map(str, counts), *map(safe_text, times))
-    Console(highlight=False, markup=False).print(table)
+    _print(table)
 
 
 def share(parsed: float | None) -> str:

@@ -68,7 +68,7 @@ def running(
     runtime = Runtime("collector")
     with own_folder(settings) as own, open_intake(settings, own) as intake:
         found = [source_of(source, settings.collector, parsers.parser) for source in sources]
-        listeners = open_listeners([*found, reveals(settings, own)], intake, own)
+        listeners = open_listeners(found, intake, own) + open_listeners([reveals(settings, own)], intake, own)
         listeners.append(local_socket(settings, own, intake, found))
         for listener in listeners:
             listener.start()

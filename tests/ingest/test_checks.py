@@ -143,7 +143,7 @@ def test_a_source_is_judged_by_the_share_that_was_parsed(counts: tuple[int, int,
 def test_a_source_whose_events_lie_in_the_future_is_a_warning() -> None:
     ahead = SourceState(1, 1, 0, 0, "2026-03-01T10:11:09.000Z", "2026-03-01T02:11:09.000Z")
     assert "its clock runs ahead" in arrived("linux", ahead).message
-    late = SourceState(1, 1, 0, 0, "2026-03-01T02:11:09.000Z", "2026-03-01T10:11:09.000Z")
+    late = SourceState(1, 1, 0, 0, "2026-03-01T02:11:09.000Z", "2026-03-01T10:24:09.000Z")
     assert arrived("linux", late).state == "ok"
 
 
@@ -175,3 +175,19 @@ def test_a_folder_that_depends_on_where_the_collector_is_started_is_a_warning(
     (relative,) = found(settings_of(Path("data"), tcp("127.0.0.1:0")), "folder")
     assert (relative.state, "data_dir 'data'" in relative.message) == ("warning", True)
     assert not found(settings_of(tmp_path / "data", tcp("127.0.0.1:0")), "folder")
+
+
+@pytest.mark.parametrize(
+    ("event", "state"),
+    [
+        ("2026-03-01T02:10:30.000Z", "warning"),  # eight hours and a second: UTC read as Shanghai's
+        ("2026-03-01T04:40:30.000Z", "warning"),  # five and a half
+        ("2026-03-01T03:25:00.000Z", "ok"),  # a backlog
+        ("2026-03-01T10:10:00.000Z", "ok"),  # live
+        ("2026-02-01T10:10:31.000Z", "ok"),  # an old file
+    ],
+)
+def test_events_that_are_whole_half_hours_old_when_they_arrive_point_to_the_zone(event: str, state: str) -> None:
+    found = arrived("x", SourceState(3, 3, 0, 0, event, "2026-03-01T10:10:31.000Z"))
+    assert found.state == state
+    assert ("zone" in found.remedy) == (state == "warning")
