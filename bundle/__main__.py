@@ -23,6 +23,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 ROOT = Path(__file__).parents[1]
+UNITS = (
+    "docker/provider/wardwatch.service",
+    "docker/site/wardwatch-collector.service",
+    "docker/site/wardwatch-reveal.service",
+)
 _NOT_INSTALLED = frozenset({"dev"})
 """Extras that no site needs."""
 
@@ -114,8 +119,7 @@ def _pip(path: Path) -> None:
 
 def _texts(folder: Path, version: str) -> None:
     shutil.copytree(ROOT / "docs", folder / "docs")
-    units = ("docker/site/wardwatch-collector.service", "docker/provider/wardwatch.service")
-    for name in ("LICENSE", "CHANGELOG.md", "bundle/install.sh", *units):
+    for name in ("LICENSE", "CHANGELOG.md", "bundle/install.sh", *UNITS):
         shutil.copy(ROOT / name, folder)
     (folder / "VERSION").write_text(f"{version}\n", "utf-8")
     (folder / "PYTHON").write_text(f"{sys.version_info.major}.{sys.version_info.minor}\n", "utf-8")

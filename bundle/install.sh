@@ -43,7 +43,7 @@ if [ -z "$prefix" ]; then
   install -d -o wardwatch -g wardwatch -m 0750 /etc/wardwatch
   install -d /usr/local/bin /etc/systemd/system
   ln -sfn "$opt/bin/wardwatch" /usr/local/bin/wardwatch
-  install -m 0644 wardwatch-collector.service wardwatch.service /etc/systemd/system/
+  install -m 0644 ./*.service /etc/systemd/system/
   if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 fi
 

@@ -28,7 +28,7 @@ from ingest.scrub import Action
 from ingest.spool import Entry
 from ingest.tap import MOST_BYTES, MOST_RECORDS, Seen, Watcher, changes, seen
 from ingest.tap_view import drawn
-from tests.ingest.running import HL7, Running, events, linux, running
+from tests.ingest.running import HL7, Running, events, linux, running, settings_of
 from wardwatch.errors import NotFound, Unavailable
 from wardwatch.settings import CollectorSettings, SourceSettings
 from wardwatch.testing.ports import wait_until
@@ -149,6 +149,31 @@ def test_a_viewer_that_reads_nothing_holds_a_bounded_number_of_records_and_is_to
     held = large.next(0)
     assert held
     assert held.missed == 1
+
+
+def test_a_viewer_that_stops_reading_holds_up_no_sender(site: Running) -> None:
+    source = source_of(ADT, CollectorSettings(tenant="renai"))
+    note = b"NTE|1||" + b"x" * 200_000
+    with connect(site_folder(site.settings)) as asked:
+        shown = asked.tap("hl7v2", raw=True)
+        watching = threading.Thread(target=lambda: next(shown))
+        watching.start()
+        wait_until(lambda: bool(site.intake._viewers), what="somebody who looks")
+        for number in range(300):  # more than socket and queue hold
+            site.intake.accept(source, [Record(HL7 % number + note)])
+        watching.join(30)
+        assert site.counts("hl7v2")[0] == 300
+        asked._socket.settimeout(30)
+        assert next(each.missed for each in shown if each.missed) > 0
+
+
+def test_a_socket_that_a_killed_collector_left_is_replaced(tmp_path: Path) -> None:
+    folder = site_folder(settings_of(tmp_path))
+    folder.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path_of(folder)))
+    with running(tmp_path, LINUX) as started, connect(site_folder(started.settings)) as asked:
+        assert asked.samples() == {}
 
 
 def test_an_intake_that_nobody_watches_does_nothing_for_it(site: Running, monkeypatch: pytest.MonkeyPatch) -> None:
