@@ -23,6 +23,7 @@ from ingest.health_page import Health, SourceState, address, read_health
 from ingest.intake import source_of
 from ingest.listeners import bind
 from ingest.tap import TOKEN
+from ingest.upgrades import readable_state
 from ingest.vault import key_path, load_key
 from wardwatch import topics
 from wardwatch.bus import open_bus
@@ -126,6 +127,11 @@ def _folder(settings: Settings, health: Health | None) -> Iterator[Finding]:
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         yield Finding("folder", "FAILS", f"{existing} can't be written", "run this and the collector as its owner")
+        return
+    try:
+        readable_state(folder)
+    except SettingsError as error:
+        yield Finding("state", "FAILS", error.reason, error.remedy)
         return
     yield _space(folder, existing, settings.collector.spool_bytes)
     key = key_path(settings.collector, folder)

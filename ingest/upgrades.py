@@ -58,17 +58,23 @@ def read_state(folder: Path) -> State | None:
         raise SettingsError(f"{path} can't be read: {error}", step="collector", remedy=remedy) from None
 
 
-def claim(folder: Path) -> None:
-    """Note in a folder that this program writes it from now on; raises SettingsError where a newer format is in it."""
-    state, own = read_state(folder), State(wardwatch.__version__, FORMAT)
+def readable_state(folder: Path) -> State | None:
+    """Return what a folder says of itself; raises SettingsError where a newer format is in it."""
+    state = read_state(folder)
     if state is not None and state.format > FORMAT:
         raise SettingsError(
             f"{folder} was written by wardwatch {state.version} in state format {state.format}; "
-            f"this is {own.version}, which reads formats up to {FORMAT}",
+            f"this is {wardwatch.__version__}, which reads formats up to {FORMAT}",
             step="collector",
             remedy=f"install {state.version} again, or restore the back-up from before the upgrade",
         )
-    if state != own:
+    return state
+
+
+def claim(folder: Path) -> None:
+    """Note in a folder that this program writes it from now on; raises SettingsError like ``readable_state``."""
+    own = State(wardwatch.__version__, FORMAT)
+    if readable_state(folder) != own:
         write_durably(_path(folder), msgspec.json.encode(own))
 
 

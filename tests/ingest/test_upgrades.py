@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import wardwatch
+from ingest.checks import check
 from ingest.cli_collector import collector
 from ingest.collector import own_folder, site_folder
 from ingest.quarantine import Quarantine
@@ -21,6 +22,7 @@ from wardwatch.errors import SettingsError
 from wardwatch.settings import SourceSettings
 from wardwatch.testing.ports import wait_until
 
+LINUX = SourceSettings(parser="linux", transport="tcp", listen="127.0.0.1:0")
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
@@ -72,6 +74,8 @@ def test_a_newer_format_is_refused_by_version_and_left_as_it_is(tmp_path: Path) 
     assert "install 9.1.0 again" in caught.value.remedy
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir() if each.name not in ("lock", "state.json")] == []
+    (finding,) = (each for each in check(settings_of(tmp_path, LINUX)) if each.part == "state")
+    assert (finding.state, "9.1.0" in finding.message) == ("FAILS", True)
     code, shown = upgrade(tmp_path)
     assert code == 1
     assert "written by 9.1.0, format" in shown
