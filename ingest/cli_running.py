@@ -93,22 +93,23 @@ def replay(
     found = _parser(source, settings)
     done: Counter[str] = Counter()
     with connect(site_folder(settings)) as running:
-        _send(running, file, found, start, name, done)
+        _send(running, file, (source, found), start, name, done)
     told = f"{done['forwarded']} became events, {done['filtered']} filtered, {done['dead_lettered']} dead-lettered"
     typer.echo(f"{done.total()} record{'s' * (done.total() != 1)}: {told}")
     if done["dead_lettered"]:
         raise typer.Exit(1)
 
 
-def _send(running: Running, file: Path, source: Parser, start: int, name: str, done: Counter[str]) -> None:
+def _send(running: Running, file: Path, source: tuple[str, Parser], start: int, name: str, done: Counter[str]) -> None:
     """Send the file's parts; what ends it early says where to go on."""
+    label, reader = source
     place = start
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(safe_text(file.name), total=file.stat().st_size if file.exists() else None)
         try:
-            for part in parts(file, source, start, name):
-                done.update(running.replay(source.name, part.records))
+            for part in parts(file, reader, start, name):
+                done.update(running.replay(label, part.records))
                 place = part.end
                 progress.advance(task, sum(len(record.data) for record in part.records))
         except (KeyboardInterrupt, WardwatchError) as error:
@@ -120,10 +121,11 @@ def _send(running: Running, file: Path, source: Parser, start: int, name: str, d
 
 
 def _parser(name: str, settings: Settings) -> Parser:
-    """Return the parser of a source by its name or, for a mapping of the site's own, by the name in its file."""
+    """Return the parser of a source of the site, by its own name or its parser's, or any parser."""
     for source in settings.collector.sources:
         with suppress(KeyError):
-            if (found := parsers.parser(source.parser)).name == name:
+            found = parsers.parser(source.parser)
+            if name in (source.name, found.name):
                 return found
     if name in parsers.PARSERS:
         return parsers.parser(name)

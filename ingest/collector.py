@@ -20,8 +20,10 @@ from ingest.heartbeat import Heartbeat
 from ingest.intake import Intake, LastSeen, Source, source_of
 from ingest.listeners import Listener
 from ingest.listeners.file import FileListener
+from ingest.listeners.flow import FlowListener
 from ingest.listeners.http import HttpListener
 from ingest.listeners.mllp import mllp_listener
+from ingest.listeners.snmp import SnmpListener
 from ingest.listeners.tcp import TcpListener
 from ingest.listeners.udp import UdpListener
 from ingest.local import LocalSocket, Tap
@@ -82,12 +84,12 @@ class Collector:
     def counters(self) -> dict[str, dict[str, int]]:
         """Return the counters of every configured source."""
         nothing: dict[str, int] = dict.fromkeys(("accepted", *KINDS), 0)
-        return {source.name: dict(nothing) for source in self.sources} | self.intake.spool.counters()
+        return {source.label: dict(nothing) for source in self.sources} | self.intake.spool.counters()
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return counters and last times of every source, of the configured ones also how they arrive."""
         counters = self.counters()
-        return counters | {source.name: {**counters[source.name], **self._seen(source)} for source in self.sources}
+        return counters | {source.label: {**counters[source.label], **self._seen(source)} for source in self.sources}
 
     def heartbeat(self) -> dict[str, Any]:
         """Return the state that is sent on the heartbeats topic."""
@@ -99,11 +101,11 @@ class Collector:
             "started": rfc3339(self.runtime.started),
             "version": wardwatch.__version__,
             "spool": {"waiting": self.intake.spool.waiting, "bytes": self.intake.spool.size_bytes},
-            "sources": {source.name: states[source.name] for source in self.sources},
+            "sources": {source.label: states[source.label] for source in self.sources},
         }
 
     def _seen(self, source: Source) -> dict[str, str | None]:
-        last = asdict(self.intake.last.get(source.name, LastSeen()))
+        last = asdict(self.intake.last.get(source.label, LastSeen()))
         listen = source.settings.listen or source.settings.path
         return {f"last_{name}": at for name, at in last.items()} | {
             "transport": source.settings.transport,
@@ -158,21 +160,30 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
                 listeners.append(mllp_listener(source, intake))
             case "file":
                 listeners.append(FileListener(source, intake, folder))
+            case "snmp":
+                listeners.append(SnmpListener(source, intake, folder))
+            case "flow":
+                listeners.append(FlowListener(source, intake))
             case "http":
                 http.setdefault(source.settings.listen, []).append(source)
     return [*listeners, *(HttpListener(group, intake) for group in http.values())]
 
 
 def local_socket(settings: Settings, folder: Path, intake: Intake, sources: Sequence[Source]) -> LocalSocket:
-    """Return the way in for commands of this machine: of a source that is configured several times, the first counts.
+    """Return the way in for commands of this machine: of sources of one label, the first counts.
 
     Each use of tap is an audit event beside the reveals: somebody sees who the records are about.
     """
     own = reveals(settings, folder)
-    known = {source.name: source for source in (own, *reversed(sources))}
+    known = {source.label: source for source in (own, *reversed(sources))}
 
     def other(name: str) -> Source:
-        return source_of(SourceSettings(parser=name, transport="file"), settings.collector)
+        configured = [source for source in sources if source.name == name]
+        return (
+            configured[0]
+            if configured
+            else source_of(SourceSettings(parser=name, transport="file"), settings.collector)
+        )
 
     def audit(pid: int, uid: int, tap: Tap) -> None:
         append(reveals_path(folder), tap_event(account_of(pid, uid), tap.source, raw=tap.raw))

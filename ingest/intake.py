@@ -44,6 +44,11 @@ class Source:
         """The stable name, which is the parser's."""
         return self.parser.name
 
+    @property
+    def label(self) -> str:
+        """What it is counted under, which may tell it from other sources of its parser."""
+        return self.settings.name or self.parser.name
+
 
 def source_of(
     settings: SourceSettings, collector: CollectorSettings, parser: Callable[[str], Parser] = parsers.parser
@@ -78,14 +83,14 @@ class Viewer(Protocol):
 class Intake:
     """Safe for many threads: the spool groups their waits for the disk.
 
-    ``samples`` holds the last scrubbed event of each source, as JSON.
+    ``samples`` holds the last scrubbed event of each source by label, as JSON.
     """
 
     tenant: str
     spool: Spool
     quarantine: Quarantine
     tokens: Tokens
-    last: dict[str, LastSeen] = field(default_factory=dict)
+    last: dict[str, LastSeen] = field(default_factory=dict)  # by label
     samples: dict[str, bytes] = field(default_factory=dict)
     _viewers: tuple[Viewer, ...] = ()
     _watching: threading.Lock = field(default_factory=threading.Lock)
@@ -119,9 +124,9 @@ class Intake:
 
     def _entries(self, source: Source, record: Record) -> list[Entry]:
         if record.data.strip() in _EMPTY:
-            return [Entry("filtered", source.name)]
+            return [Entry("filtered", source.label)]
         try:
-            return [self._forward(event) for event in events_of(record, source, self.tenant, self.tokens)]
+            return [self._forward(event, source.label) for event in events_of(record, source, self.tenant, self.tokens)]
         except Unavailable:
             raise
         except RecordError as error:
@@ -131,10 +136,10 @@ class Intake:
             log.error("parser_failed", source=source.name, error=type(error).__name__)  # its text may quote the record
             return [self._dead(source, record, ParseError(f"{type(error).__name__} in the parser", step="parse"))]
 
-    def _forward(self, event: Event) -> Entry:
-        self.last.setdefault(event.source, LastSeen()).event = str(event.doc.get("@timestamp"))
-        value = self.samples[event.source] = encode(event.doc)
-        return Entry("forwarded", event.source, topics.events(self.tenant).name, value, event.id, event.headers())
+    def _forward(self, event: Event, label: str) -> Entry:
+        self.last.setdefault(label, LastSeen()).event = str(event.doc.get("@timestamp"))
+        value = self.samples[label] = encode(event.doc)
+        return Entry("forwarded", label, topics.events(self.tenant).name, value, event.id, event.headers())
 
     def _dead(self, source: Source, record: Record, error: RecordError) -> Entry:
         position = self.quarantine.put(source.name, record)
@@ -142,11 +147,11 @@ class Intake:
         letter = dead_letter(
             self.tenant, source=source.name, position=position, step=error.step, reason=reason, stage="collector"
         )
-        return Entry("dead_lettered", source.name, topics.deadletter(self.tenant).name, letter, position)
+        return Entry("dead_lettered", source.label, topics.deadletter(self.tenant).name, letter, position)
 
     def _taken(self, source: Source, records: Sequence[Record], found: Sequence[Sequence[Entry]]) -> None:
-        self.last.setdefault(source.name, LastSeen()).record = rfc3339(datetime.now(UTC))
-        EVENTS.labels("collector", self.tenant, source.name, "accepted").inc(sum(map(len, found)))
+        self.last.setdefault(source.label, LastSeen()).record = rfc3339(datetime.now(UTC))
+        EVENTS.labels("collector", self.tenant, source.label, "accepted").inc(sum(map(len, found)))
         for viewer in self._viewers:
             for record, entries in zip(records, found, strict=True):
                 viewer.offer(source, record, entries)

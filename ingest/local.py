@@ -75,8 +75,8 @@ Audit = Callable[[int, int, Tap], None]
 class LocalSocket:
     """Serves the socket beside the listeners.
 
-    ``sources`` are those of the site by name; files of others may be replayed too: ``other`` finds a source of any
-    parser, and raises SettingsError.
+    ``sources`` are those of the site by label; files of others may be replayed too: ``other`` finds a source by its
+    parser's name, and raises SettingsError.
     """
 
     name = NAME

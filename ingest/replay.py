@@ -16,9 +16,9 @@ from ingest.listeners.file import (
     HEAD_BYTES,
     MAX_WHOLE_BYTES,
     Mark,
+    Reading,
     fingerprint,
     last_line_end,
-    line_records,
     whole_mark,
     whole_records,
 )
@@ -49,7 +49,8 @@ def parts(path: Path, source: Parser, start: int = 0, name: str = "") -> Iterato
         if source.is_whole(head):
             yield from _whole(path, source, start, name or path.name)
         else:
-            yield from _lines(path, Mark(name or path.name, fingerprint(head) or fingerprint(head + b"\n"), start))
+            mark = Mark(name or path.name, fingerprint(head) or fingerprint(head + b"\n"), start)
+            yield from _lines(path, Reading(mark, source.parts))
     except OSError as error:
         raise NotFound(f"{path} can't be read: {error.strerror}", step="replay") from None
 
@@ -76,12 +77,12 @@ def _cut(records: Sequence[Record], number: int) -> Iterator[Part]:
         yield Part(batch, number)
 
 
-def _lines(path: Path, mark: Mark) -> Iterator[Part]:
+def _lines(path: Path, reading: Reading) -> Iterator[Part]:
     with path.open("rb") as file:
-        file.seek(mark.offset)
+        file.seek(reading.offset)
         while data := file.read(_READ_BYTES):
-            cut = last_line_end(data) if len(data) == _READ_BYTES else len(data)
-            records = list(line_records(data[:cut], mark))
-            mark.offset += cut
-            yield Part(records, mark.offset)
-            file.seek(mark.offset)
+            records = reading.records(data[: last_line_end(data) if len(data) == _READ_BYTES else len(data)])
+            yield Part(records, reading.settled())
+            file.seek(reading.offset)
+    if rest := reading.rest():
+        yield Part(rest, reading.offset)

@@ -87,7 +87,7 @@ class Watcher:
 
     def offer(self, source: Source, record: Record, entries: Sequence[Entry]) -> None:
         """Take a record if it is of the source and there is room; never waits."""
-        if source.name != self._source:
+        if source.label != self._source:
             return
         taken = _Taken(source, record, entries)
         with self._changed:
@@ -117,7 +117,7 @@ def seen(source: Source, record: Record, entries: Sequence[Entry], *, raw: bool,
         for number, entry in enumerate(entries)
     ]
     return Seen(
-        source.name,
+        source.label,
         rfc3339(record.received),
         record.peer,
         record.position,

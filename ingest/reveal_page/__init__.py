@@ -138,7 +138,7 @@ def _language(request: HttpRequest) -> str:
 
 
 def _render(lang: str, form: dict[str, str], asked: _Asked) -> Response:
-    kept: dict[str, str] = {name: "" if name in _SECRET else form.get(name, "") for name in _FIELDS}
+    kept = {name: form.get(name, "") for name in _FIELDS if name not in _SECRET}
     values = {token: safe_text(value) for token, value in asked.values.items()}
     shown: dict[str, Any] = {"lang": lang, "_": _TEXTS[lang], "form": kept, "values": values}
     page = _page.render(**shown, problem=asked.problem, detail=safe_text(asked.detail))

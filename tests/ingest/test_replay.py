@@ -81,6 +81,18 @@ def test_it_goes_on_from_a_place_with_the_same_positions(tmp_path: Path) -> None
         assert rest == [record.position for part in whole[1:] for record in part.records]
 
 
+def test_a_line_has_the_position_it_gets_when_its_end_is_written(tmp_path: Path) -> None:
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    begun.write_bytes(linux(1))
+    ended.write_bytes(linux(1) + b"\n")
+    one, other = (
+        [record.position for part in parts(path, parser("linux"), name="auth.log") for record in part.records]
+        for path in (begun, ended)
+    )
+    assert one == other
+    assert len(one) == 1
+
+
 def test_a_source_that_is_not_configured_can_be_back_filled_and_an_unknown_one_is_refused(
     tmp_path: Path, site: Running
 ) -> None:

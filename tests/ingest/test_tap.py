@@ -105,6 +105,22 @@ def test_a_source_that_the_collector_has_not_is_refused_and_leaves_no_event(site
     assert taps(site) == []
 
 
+def test_two_sources_of_one_parser_are_looked_at_apart_by_their_names(tmp_path: Path) -> None:
+    both = [LINUX.model_copy(update={"name": name}) for name in ("north", "south")]
+    with running(tmp_path, *both) as started, connect(site_folder(started.settings)) as asked:
+        shown = asked.tap("south", raw=True)
+        found: list[Seen] = []
+        reader = threading.Thread(target=lambda: found.extend(islice(shown, 1)))
+        reader.start()
+        wait_until(lambda: bool(started.intake._viewers), what="somebody who looks")
+        for number in (0, 1):
+            with socket.create_connection(("127.0.0.1", started.port(number))) as peer:
+                peer.sendall(linux(number) + b"\n")
+            wait_until(lambda name=both[number].name: started.counts(name)[0] == 1, what="the record")  # type: ignore[misc]
+        reader.join(30)
+    assert [(each.source, each.raw) for each in found] == [("south", linux(1))]
+
+
 def test_the_socket_is_for_its_owner_and_gone_with_the_collector(tmp_path: Path) -> None:
     with running(tmp_path, LINUX) as started:
         path = path_of(site_folder(started.settings))
