@@ -32,7 +32,7 @@ _REDUCED = {action.value for action in Action} - {"pt", "st", "en", "sd", "drop"
 class Change(msgspec.Struct, frozen=True):
     """One field that the scrub changed. ``how``: kinds of tokens, ``dropped``, or the reduction (``text``, ``url`` …).
 
-    ``before`` is only there for who asked for raw records.
+    ``before``, as text, is only there for who asked for raw records.
     """
 
     field: str
@@ -120,7 +120,7 @@ def seen(source: Source, record: Record, entries: Sequence[Entry], *, raw: bool,
         source.label,
         rfc3339(record.received),
         record.peer,
-        record.position,
+        _told(record.position),
         outcomes,
         record.data if raw else None,
         source.site.charset,
@@ -154,8 +154,15 @@ def changes(before: Document, after: Document, source: Source, *, raw: bool) -> 
         old, new = before[field], after.get(field)
         if old == new or (field not in after and old in (None, "", [])):
             continue
-        found.append(Change(field, _how(new, source, field), new, old if raw else None))
+        found.append(Change(field, _how(new, source, field), new, _told(old) if raw else None))
     return found
+
+
+def _told(value: object) -> Any:
+    """Return a value as text that any message carries: a parser may have met lone surrogates or huge numbers."""
+    if isinstance(value, list):
+        return [_told(item) for item in value]
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _how(new: object, source: Source, field: str) -> str:

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -227,6 +228,14 @@ def test_hostile_text_reaches_no_terminal_and_forges_no_line() -> None:
     lines = text.splitlines()
     assert [line for line in lines if line.startswith("── linux")] == [lines[0]]
     assert all(line.startswith("▏") for line in lines if "forged" in line and line != lines[0] and "parse:" not in line)
+
+
+def test_what_no_message_carries_is_told_as_text() -> None:
+    source = linux_source()
+    source = replace(source, parser=replace(source.parser, policy={"a": Action.DROP, "b": Action.DROP}))
+    found = list(changes({"a": "\ud800x", "b": [2**70, True]}, {}, source, raw=True))
+    assert [change.before for change in found] == ["\\ud800x", [str(2**70), "True"]]
+    msgspec.msgpack.encode(found)
 
 
 def test_the_last_event_of_each_source_can_be_asked_for(site: Running) -> None:
