@@ -6,6 +6,7 @@ import fcntl
 import os
 import pwd
 import resource
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,9 @@ from ingest.listeners.tcp import TcpListener
 from ingest.listeners.udp import UdpListener
 from ingest.local import LocalSocket, Tap
 from ingest.parsers import Parser
+from ingest.pollers import Feed, Poller
+from ingest.pollers.kafka import KafkaFeed
+from ingest.pollers.sql import SqlFeed
 from ingest.quarantine import Quarantine
 from ingest.revealing import append, tap_event
 from ingest.spool import KINDS, Spool
@@ -106,10 +110,9 @@ class Collector:
 
     def _seen(self, source: Source) -> dict[str, str | None]:
         last = asdict(self.intake.last.get(source.label, LastSeen()))
-        listen = source.settings.listen or source.settings.path
         return {f"last_{name}": at for name, at in last.items()} | {
             "transport": source.settings.transport,
-            "listen": listen,
+            "listen": source.settings.place,
         }
 
 
@@ -149,6 +152,7 @@ def collect(collector: Collector, bus: Bus, settings: Settings) -> None:
 def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> list[Listener]:
     """Return a listener for each source, one for all HTTP sources of an address; raises SettingsError."""
     listeners: list[Listener] = []
+    _check_apart(sources)
     http: dict[str, list[Source]] = {}
     for source in sources:
         match source.settings.transport:
@@ -160,6 +164,10 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
                 listeners.append(mllp_listener(source, intake))
             case "file":
                 listeners.append(FileListener(source, intake, folder))
+            case "sql":
+                listeners.append(_poller(source, intake, folder, SqlFeed(source)))
+            case "kafka":
+                listeners.append(_poller(source, intake, folder, KafkaFeed(source)))
             case "snmp":
                 listeners.append(SnmpListener(source, intake, folder))
             case "flow":
@@ -178,12 +186,8 @@ def local_socket(settings: Settings, folder: Path, intake: Intake, sources: Sequ
     known = {source.label: source for source in (own, *reversed(sources))}
 
     def other(name: str) -> Source:
-        configured = [source for source in sources if source.name == name]
-        return (
-            configured[0]
-            if configured
-            else source_of(SourceSettings(parser=name, transport="file"), settings.collector)
-        )
+        configured = next((source for source in sources if source.name == name), None)
+        return configured or source_of(SourceSettings(parser=name, transport="file"), settings.collector)
 
     def audit(pid: int, uid: int, tap: Tap) -> None:
         append(reveals_path(folder), tap_event(account_of(pid, uid), tap.source, raw=tap.raw))
@@ -202,6 +206,19 @@ def account_of(pid: int, uid: int) -> str:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return str(number)
+
+
+def _check_apart(sources: Sequence[Source]) -> None:
+    """Refuse two sources that would go on from one cursor."""
+    places = Counter((source.name, source.settings.url) for source in sources if source.settings.url)
+    for (name, url), count in places.items():
+        if count > 1:
+            remedy = "end each url with a name of its own: #drugs"
+            raise SettingsError(f"{count} sources ask {url}", step="collector", record=name, remedy=remedy)
+
+
+def _poller(source: Source, intake: Intake, folder: Path, feed: Feed) -> Poller:
+    return Poller(source, intake, folder, feed, source.settings.url, source.settings.every_s)
 
 
 def reveals(settings: Settings, folder: Path) -> Source:
