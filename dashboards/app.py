@@ -15,12 +15,12 @@ from dashboards.api import alerts, live
 from dashboards.api import bulk as bulk_api
 from dashboards.console import Console
 from dashboards.feed import follow
-from dashboards.headers import SecurityHeaders
 from dashboards.pages import alert, bulk, queue, sign_in, suppressions
 from dashboards.pages.render import FOLDER
 from wardwatch import __version__
 from wardwatch.bus import open_bus
 from wardwatch.errors import SettingsError, Unavailable
+from wardwatch.headers import SecurityHeaders
 from wardwatch.settings import Settings
 from wardwatch.stage import Runtime
 from wardwatch.store import open_store

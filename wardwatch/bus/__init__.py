@@ -150,6 +150,12 @@ class Bus(Protocol):
     def lag(self, group: str, *, topics: Sequence[str] = (), prefix: str = "") -> dict[Partition, int]:
         """Return for each partition how many records the group has not committed."""
 
+    def may_write(self, topic: str) -> bool | None:
+        """Tell whether this account may write to a topic, None where there is none that it may see.
+
+        Raises BusUnavailable.
+        """
+
     def ping(self) -> None:
         """Return when the bus answers; raises BusUnavailable."""
 

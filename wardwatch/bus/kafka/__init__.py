@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError
 
 from wardwatch.bus import Partition, Record
 from wardwatch.bus.kafka.client import CLIENT, connected, translated
@@ -121,6 +121,14 @@ class KafkaBus:
         return {
             (each.topic, each.partition): ends[each] - max(committed.get(each, 0), firsts[each]) for each in partitions
         }
+
+    def may_write(self, topic: str) -> bool | None:
+        """Ask the brokers for this account's operations on the topic (KIP-430)."""
+        with self._admin() as admin:
+            (found,) = admin.describe_topics([topic])
+        if found["error_code"]:
+            return False if found["error_code"] == TopicAuthorizationFailedError.errno else None
+        return "WRITE" in found["authorized_operations"]
 
     def ping(self) -> None:
         """Return when a broker answers."""
