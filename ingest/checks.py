@@ -73,7 +73,7 @@ def _running(settings: Settings, health: Health | None, instance: int) -> Findin
 
 def _bus(settings: Settings) -> Finding:
     try:
-        bus = open_bus(settings.bus_url)
+        bus = open_bus(settings.bus_url, settings.bus_access)
         try:
             bus.ping()
         finally:

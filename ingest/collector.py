@@ -116,7 +116,7 @@ def run(settings: Settings, runtime: Runtime, parser: Callable[[str], Parser] = 
     with ExitStack() as stack:
         folder = stack.enter_context(own_folder(settings))
         intake = stack.enter_context(open_intake(settings, folder))
-        bus = open_bus(settings.bus_url)
+        bus = open_bus(settings.bus_url, settings.bus_access)
         stack.callback(bus.close)
         listeners = open_listeners([*sources, reveals(settings, folder)], intake, folder)
         collect(Collector(settings.collector.tenant, intake, sources, listeners, runtime), bus, settings)

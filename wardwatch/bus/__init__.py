@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from wardwatch.errors import RecordError, RecordTooLarge, SettingsError
+from wardwatch.settings import BusAccessSettings
 from wardwatch.topics import Topic
 
 Partition = tuple[str, int]
 """A topic's name and the number of one of its partitions."""
 
+NO_ACCESS = BusAccessSettings()
 MAX_RECORD_BYTES = 1_000_000
 FLUSH_S = 12.0
 """How long ``flush`` waits unless told: a broker that answers again after nine seconds costs no record a second try."""
@@ -157,17 +159,20 @@ class Bus(Protocol):
         """Release the connection."""
 
 
-def open_bus(url: str) -> Bus:
-    """Open ``sqlite:///path/to/bus.sqlite`` or ``kafka://host:port[,host:port]``; raises SettingsError."""
+def open_bus(url: str, access: BusAccessSettings = NO_ACCESS) -> Bus:
+    """Open ``sqlite:///path/to/bus.sqlite``, ``kafka://host:port[,host:port]`` or, with TLS, ``kafkas://…``.
+
+    Raises SettingsError.
+    """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
         from wardwatch.bus.sqlite import SqliteBus
 
         return SqliteBus(url)
-    if scheme == "kafka":
+    if scheme in ("kafka", "kafkas"):
         from wardwatch.bus.kafka import KafkaBus
 
-        return KafkaBus(url)
+        return KafkaBus(url, access)
     raise SettingsError(
-        f"{scheme or url!r} is no bus", step="settings", remedy="WARDWATCH_BUS=sqlite:///… or kafka://host:port"
+        f"{scheme or url!r} is no bus", step="settings", remedy="WARDWATCH_BUS=sqlite:///… or kafkas://host:port"
     )

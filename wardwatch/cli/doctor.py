@@ -47,7 +47,7 @@ def doctor(
 
 def _everything(settings: Settings) -> list[dict[str, Any]]:
     checks = [
-        _port("bus", open_bus(settings.bus_url), "is WARDWATCH_BUS right and the broker up?"),
+        _port("bus", open_bus(settings.bus_url, settings.bus_access), "is WARDWATCH_BUS right and the broker up?"),
         _port("store", open_store(settings.store_url), "is WARDWATCH_STORE right and the server up?"),
     ]
     for name in stage.STAGES:

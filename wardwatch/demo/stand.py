@@ -135,7 +135,7 @@ class Stand:
     def prepare(self) -> None:
         """Create topics, tables and users; raises Unavailable when bus or store do not answer."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        bus, store = open_bus(self.settings.bus_url), open_store(self.settings.store_url)
+        bus, store = open_bus(self.settings.bus_url, self.settings.bus_access), open_store(self.settings.store_url)
         tenants = [site.hospital.tenant for site in self.sites]
         bus.ensure_topics([*topics.shared(), *(topic for name in tenants for topic in topics.of_tenant(name))])
         store.setup()

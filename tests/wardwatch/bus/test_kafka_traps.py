@@ -44,13 +44,14 @@ def test_bytes_that_no_codec_reads_are_handed_over_and_the_next_record_follows(
 
 _HOARD = """
 import os, sys
+from wardwatch.bus.kafka.client import Cluster
 from wardwatch.bus.kafka.producer import KafkaRecordProducer
 from wardwatch.errors import BusUnavailable
 server, topic, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-producer = KafkaRecordProducer([server], in_flight_bytes=limit, block_s=0.5)
+producer = KafkaRecordProducer(Cluster((server,)), in_flight_bytes=limit, block_s=0.5)
 producer.send(topic, b"first")
 producer.flush()
 print("connected", flush=True)
