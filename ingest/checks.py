@@ -16,13 +16,14 @@ from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import NameOID
 
 from ingest.collector import site_folder
 from ingest.health_page import Health, SourceState, address, read_health
 from ingest.intake import source_of
 from ingest.listeners import bind
 from ingest.vault import key_path, load_key
-from wardwatch.bus import open_bus
+from wardwatch.bus import open_outlet
 from wardwatch.errors import SettingsError, Unavailable
 from wardwatch.settings import CollectorSettings, Settings, SourceSettings
 
@@ -54,6 +55,7 @@ def check(settings: Settings, instance: int = 0) -> Iterator[Finding]:
         yield Finding("settings", "FAILS", "no tenant or no source", "wardwatch collector init writes a settings file")
         return
     yield _bus(settings)
+    yield from _bus_certificate(settings)
     yield from _folder(settings)
     yield clock()
     yield from _shared(collector.sources)
@@ -73,7 +75,7 @@ def _running(settings: Settings, health: Health | None, instance: int) -> Findin
 
 def _bus(settings: Settings) -> Finding:
     try:
-        bus = open_bus(settings.bus_url, settings.bus_access)
+        bus = open_outlet(settings.bus_url, settings.bus_access)
         try:
             bus.ping()
         finally:
@@ -81,6 +83,25 @@ def _bus(settings: Settings) -> Finding:
     except (SettingsError, Unavailable) as error:
         return Finding("bus", "FAILS", error.reason, "set bus to the provider's servers; does a firewall let it out?")
     return Finding("bus", "ok", f"{settings.bus_url} answers")
+
+
+def _bus_certificate(settings: Settings) -> Iterator[Finding]:
+    """Check the certificate by which the provider knows this site, and that it is this site's."""
+    part, access = "bus certificate", settings.bus_access
+    if not access.certificate:
+        return
+    found = certificate(part, access.certificate, access.key)
+    name = common_name(access.certificate) if found.state != "FAILS" else ""
+    if name and name != settings.collector.tenant:
+        message = f"it is {name}'s, the settings say {settings.collector.tenant}"
+        found = Finding(part, "FAILS", message, "set collector.tenant, or ask the provider for the right certificate")
+    yield found
+
+
+def common_name(chain: Path) -> str:
+    """Return whom the first certificate of a PEM file names."""
+    names = x509.load_pem_x509_certificates(chain.read_bytes())[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
 
 
 def _folder(settings: Settings) -> Iterator[Finding]:

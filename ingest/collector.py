@@ -27,7 +27,7 @@ from ingest.parsers import Parser
 from ingest.quarantine import Quarantine
 from ingest.spool import KINDS, Spool
 from ingest.vault import open_tokens
-from wardwatch.bus import Bus, open_bus
+from wardwatch.bus import Outlet, open_outlet
 from wardwatch.errors import SettingsError
 from wardwatch.event import rfc3339
 from wardwatch.settings import Settings, SourceSettings
@@ -116,13 +116,13 @@ def run(settings: Settings, runtime: Runtime, parser: Callable[[str], Parser] = 
     with ExitStack() as stack:
         folder = stack.enter_context(own_folder(settings))
         intake = stack.enter_context(open_intake(settings, folder))
-        bus = open_bus(settings.bus_url, settings.bus_access)
+        bus = open_outlet(settings.bus_url, settings.bus_access)
         stack.callback(bus.close)
         listeners = open_listeners([*sources, reveals(settings, folder)], intake, folder)
         collect(Collector(settings.collector.tenant, intake, sources, listeners, runtime), bus, settings)
 
 
-def collect(collector: Collector, bus: Bus, settings: Settings) -> None:
+def collect(collector: Collector, bus: Outlet, settings: Settings) -> None:
     """Run listeners, forwarder and heartbeat; on stop close them in the order of the events' way."""
     runtime = collector.runtime
     collector.start()

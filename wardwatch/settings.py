@@ -115,6 +115,9 @@ class BusAccessSettings(_Section):
     mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
         "SCRAM-SHA-512", description="How user and password are shown: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN."
     )
+    proxy: SecretStr = Field(
+        SecretStr(""), description="http://host:port of the proxy on the way to a relay; default: HTTPS_PROXY."
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -164,6 +167,17 @@ class ConsoleSettings(_Section):
     secure_cookies: bool = Field(True, description="Send cookies over HTTPS only (localhost is exempt in browsers).")
 
 
+class RelaySettings(_Section):
+    """The relay, by which collectors reach the provider over HTTPS."""
+
+    listen: str = Field("0.0.0.0:8443", description="host:port of the relay.")
+    certificate: Path | None = Field(None, description="PEM certificate chain of the relay.")
+    key: Path | None = Field(None, description="PEM private key of that certificate.")
+    authorities: Path | None = Field(
+        None, description="PEM certificates of the authority that certifies collectors, and nobody else."
+    )
+
+
 class Settings(BaseSettings):
     """Everything that one wardwatch process can be told."""
 
@@ -179,7 +193,9 @@ class Settings(BaseSettings):
         Path("data"), description="Folder for spool, vault, positions and the embedded bus and store."
     )
     bus: str = Field(
-        "", description="sqlite:///path, kafka://host:port or, with TLS, kafkas://host:port; default: in data_dir."
+        "",
+        description="sqlite:///path, kafka://host:port, kafkas://host:port (TLS) or, of a collector, "
+        "https://host:port of a relay; default: in data_dir.",
     )
     store: str = Field("", description="sqlite:///path or https://user:password@host:9200; default: in data_dir.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -191,6 +207,7 @@ class Settings(BaseSettings):
     alerter: AlerterSettings = AlerterSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     console: ConsoleSettings = ConsoleSettings()
+    relay: RelaySettings = RelaySettings()
 
     @property
     def bus_url(self) -> str:
@@ -250,6 +267,6 @@ def _explain(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"{name} is no setting"
-    secret = name in ("bus", "store") or any(word in name for word in ("token", "password"))
+    secret = name in ("bus", "store") or any(word in name for word in ("token", "password", "proxy"))
     value = "" if secret or isinstance(item["input"], dict) else f" = {item['input']!r}"
     return f"{name}{value}: {item['msg']}"

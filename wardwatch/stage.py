@@ -35,6 +35,7 @@ STAGES = {
     "archiver": "wardwatch.archiver:run",
     "scheduler": "enrich.schedule:run",
     "console": "dashboards.app:run",
+    "relay": "ingest.relay:run",
 }
 """Stage name → ``run(settings, runtime)``, which returns after ``runtime.stopping`` is set and work is drained."""
 

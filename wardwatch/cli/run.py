@@ -27,10 +27,11 @@ def run(
     matchers: Annotated[int, typer.Option(help="How many matchers the supervisor starts.", min=1)] = 1,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
-    """Run stages: collector, matcher, alerter, archiver, scheduler, console.
+    """Run stages: collector, matcher, alerter, archiver, scheduler, console, relay.
 
-    Without a stage: everything the provider runs on one machine, and a collector when the settings name a tenant.
-    SIGTERM drains and ends within 10 s.
+    Without a stage: everything the provider runs on one machine, and a collector when the settings name a tenant. A
+    relay, by which collectors reach the provider over HTTPS, runs where it is named. SIGTERM drains and ends within
+    10 s.
 
     [bold]Examples[/bold]
 

@@ -58,6 +58,8 @@ def security(scheme: str, access: BusAccessSettings) -> dict[str, Any]:
             remedy = "write kafkas://host:port, or leave bus_access out"
             raise SettingsError("kafka:// is neither encrypted nor signed in", step="settings", remedy=remedy)
         return {}
+    if access.proxy.get_secret_value():
+        raise SettingsError("bus_access.proxy leads to a relay only", step="settings", remedy="leave it out")
     context = client_context(access)
     context.sslsocket_class = _Tidy
     if not access.user:

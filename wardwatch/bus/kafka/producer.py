@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
 
 from wardwatch.bus import FLUSH_S, check_size
 from wardwatch.bus.kafka.client import Cluster, connected, ours, translated
@@ -64,6 +64,8 @@ class KafkaRecordProducer:
             return
         try:
             self._client.flush(timeout=timeout_s)
+        except UnknownError:
+            pass  # "Future not done": a batch too large for its topic is being split; each record's own answer comes
         except KafkaError as error:
             self._drop()
             raise ours(error, self._cluster) from error

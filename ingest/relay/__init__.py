@@ -1,0 +1,49 @@
+"""The relay: takes batches of records from collectors by HTTPS and writes them to the bus.
+
+A collector gets its 200 only when the bus has acknowledged every record, so its spool is the only thing to keep. Which
+hospital's topics it may write to, its certificate says, never what it sends.
+"""
+
+from __future__ import annotations
+
+from ingest.listeners import address_of
+from ingest.relay.app import RelayApp
+from ingest.relay.peers import server_context
+from ingest.relay.server import RelayServer
+from ingest.relay.writers import Writers
+from wardwatch.bus import Bus, open_bus
+from wardwatch.errors import Unavailable
+from wardwatch.settings import Settings
+from wardwatch.stage import Runtime
+
+_REPORT_S = 1.0
+_PINGS_EVERY = 10  # reports
+
+
+def run(settings: Settings, runtime: Runtime) -> None:
+    """Serve until ``runtime.stopping``, answering what is under way; raises SettingsError."""
+    tls = server_context(settings.relay)
+    bus = open_bus(settings.bus_url, settings.bus_access)
+    writers = Writers(bus)
+    app = RelayApp(writers, runtime)
+    server = RelayServer(settings.relay.listen, tls, app.answer, app.handshake_refused)
+    address = address_of(server.socket)
+    count = 0
+    while not runtime.stopping.is_set():
+        runtime.report(f"listener https {address}", ok=True, message=address, taken=app.taken, refused=app.refused)
+        if count % _PINGS_EVERY == 0:
+            _ping(bus, runtime)
+        count += 1
+        runtime.stopping.wait(_REPORT_S)
+    server.stop()
+    writers.close()
+    bus.close()
+
+
+def _ping(bus: Bus, runtime: Runtime) -> None:
+    try:
+        bus.ping()
+    except Unavailable as error:
+        runtime.report("bus", ok=False, message=str(error))
+    else:
+        runtime.report("bus", ok=True, message=bus.url)
