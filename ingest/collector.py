@@ -16,6 +16,7 @@ import wardwatch
 from ingest import parsers
 from ingest.forwarder import Forwarder
 from ingest.heartbeat import Heartbeat
+from ingest.identity import Renewal, own_identity
 from ingest.intake import Intake, LastSeen, Source, source_of
 from ingest.listeners import Listener
 from ingest.listeners.file import FileListener
@@ -131,6 +132,9 @@ def collect(collector: Collector, bus: Outlet, settings: Settings) -> None:
     forwarder.start()
     heartbeat = Heartbeat(collector.tenant, bus, settings.collector.heartbeat_s, collector.heartbeat)
     heartbeat.start()
+    identity = own_identity(settings.bus_url, settings.bus_access)
+    if identity:
+        Renewal(settings.bus_url, settings.bus_access, identity, runtime).start()
     while not runtime.stopping.wait(REPORT_S):
         collector.report()
     collector.stop()

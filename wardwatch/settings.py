@@ -176,6 +176,11 @@ class RelaySettings(_Section):
     authorities: Path | None = Field(
         None, description="PEM certificates of the authority that certifies collectors, and nobody else."
     )
+    authority_key: Path | None = Field(
+        None,
+        description="PEM key of that authority; with it the relay certifies collectors itself.",
+    )
+    certificate_days: int = Field(90, ge=1, description="Days that a certificate is valid which the relay issues.")
 
 
 class Settings(BaseSettings):

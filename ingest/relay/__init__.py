@@ -6,8 +6,12 @@ hospital's topics it may write to, its certificate says, never what it sends.
 
 from __future__ import annotations
 
+import structlog
+
 from ingest.listeners import address_of
 from ingest.relay.app import RelayApp
+from ingest.relay.authority import load_authority
+from ingest.relay.enrolment import Enrolment
 from ingest.relay.peers import server_context
 from ingest.relay.server import RelayServer
 from ingest.relay.writers import Writers
@@ -15,9 +19,14 @@ from wardwatch.bus import Bus, open_bus
 from wardwatch.errors import Unavailable
 from wardwatch.settings import Settings
 from wardwatch.stage import Runtime
+from wardwatch.tables import Tables
+from wardwatch.topics import TABLES
+
+log = structlog.get_logger()
 
 _REPORT_S = 1.0
 _PINGS_EVERY = 10  # reports
+_TABLES_S = 5.0
 
 
 def run(settings: Settings, runtime: Runtime) -> None:
@@ -25,7 +34,10 @@ def run(settings: Settings, runtime: Runtime) -> None:
     tls = server_context(settings.relay)
     bus = open_bus(settings.bus_url, settings.bus_access)
     writers = Writers(bus)
-    app = RelayApp(writers, runtime)
+    tables = Tables(bus)
+    own = settings.relay
+    certifying = load_authority(own.authorities, own.authority_key) if own.authorities and own.authority_key else None
+    app = RelayApp(writers, Enrolment(tables, certifying, own.certificate_days), runtime)
     server = RelayServer(settings.relay.listen, tls, app.answer, app.handshake_refused)
     address = address_of(server.socket)
     count = 0
@@ -33,11 +45,25 @@ def run(settings: Settings, runtime: Runtime) -> None:
         runtime.report(f"listener https {address}", ok=True, message=address, taken=app.taken, refused=app.refused)
         if count % _PINGS_EVERY == 0:
             _ping(bus, runtime)
+        if not app.ready.is_set():
+            _begin(bus, tables, app)
         count += 1
         runtime.stopping.wait(_REPORT_S)
     server.stop()
     writers.close()
+    tables.close()
     bus.close()
+
+
+def _begin(bus: Bus, tables: Tables, app: RelayApp) -> None:
+    """Read the tables once the bus is there; until then nobody can be told from who was revoked."""
+    try:
+        bus.ensure_topics([TABLES])
+        tables.catch_up(_TABLES_S)
+    except Unavailable as error:
+        log.warning("tables_not_read", reason=str(error))
+    else:
+        app.ready.set()
 
 
 def _ping(bus: Bus, runtime: Runtime) -> None:

@@ -7,19 +7,22 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import prometheus_client
 import structlog
 
+from ingest.relay.enrolment import Enrolment
 from ingest.relay.peers import Peer, Refused, peer_of
 from ingest.relay.server import Answer, Request
 from ingest.relay.writers import Writers
 from wardwatch.bus.relay import wire
-from wardwatch.errors import DecodeError, RecordError, Unavailable
+from wardwatch.errors import BusUnavailable, DecodeError, RecordError, Unavailable
 from wardwatch.stage import EVENTS, Runtime
 
 log = structlog.get_logger()
 
 RETRY_AFTER_S = 5
+_ASKED_BYTES = 16_384
 AT_ONCE = 4
 """Batches of one tenant that may be under way: a hospital on a slow line, or one that floods, delays no other."""
 
@@ -31,27 +34,38 @@ _HANDSHAKE = "tls"
 
 
 class RelayApp:
-    """Answers requests, from any thread; ``taken`` counts records, ``refused`` requests and handshakes."""
+    """Answers requests, from any thread, once ``ready`` is set; counts records and what was refused."""
 
-    def __init__(self, writers: Writers, runtime: Runtime) -> None:
+    def __init__(self, writers: Writers, enrolment: Enrolment, runtime: Runtime) -> None:
         self._writers = writers
+        self._enrolment = enrolment
         self._runtime = runtime
         self._lock = threading.Lock()
         self._busy: Counter[str] = Counter()
-        self._routes = {("GET", wire.TENANT): self._tenant, ("POST", wire.RECORDS): self._records}
+        self._open = {("GET", wire.AUTHORITY): self._authority, ("POST", wire.ENROL): self._enrol}
+        self._certified = {
+            ("GET", wire.TENANT): self._tenant,
+            ("POST", wire.RECORDS): self._records,
+            ("POST", wire.RENEW): self._renew,
+        }
+        self.ready = threading.Event()
         self.taken = 0
         self.refused = 0
 
     def answer(self, request: Request) -> Answer:
         """Answer one request."""
-        tenant = ""
+        tenant, page = "", (request.method, request.path)
         try:
+            if not self.ready.is_set():
+                raise BusUnavailable("which certificates were revoked is not known yet", step="relay")
+            if page in self._open:
+                return self._open[page](request)
             peer = peer_of(request.certificate)
             tenant = peer.tenant
-            route = self._routes.get((request.method, request.path))
-            if route is None:
+            self._enrolment.check(peer)
+            if page not in self._certified:
                 raise Refused(404, "there is no such page")
-            return route(request, peer)
+            return self._certified[page](request, peer)
         except Refused as refused:
             return self._refuse(tenant, refused.status, refused.reason)
         except DecodeError as error:
@@ -65,6 +79,16 @@ class RelayApp:
     def handshake_refused(self, _: str) -> None:
         """Count a client whose certificate TLS did not take."""
         self._count("", _HANDSHAKE)
+
+    def _authority(self, _: Request) -> Answer:
+        return Answer(200, self._enrolment.authority())
+
+    def _enrol(self, request: Request) -> Answer:
+        asked = _asked(request)
+        return Answer(200, self._enrolment.enrol(asked.token, asked.request, request.address))
+
+    def _renew(self, request: Request, peer: Peer) -> Answer:
+        return Answer(200, self._enrolment.renew(peer, _asked(request).request, request.address))
 
     def _tenant(self, _: Request, peer: Peer) -> Answer:
         return Answer(200, {"tenant": peer.tenant, "topics": self._writers.prepare(peer.tenant)})
@@ -104,3 +128,15 @@ class RelayApp:
         REFUSED.labels(tenant, status).inc()
         with self._lock:
             self.refused += 1
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    request: str
+    token: str = ""
+
+
+def _asked(request: Request) -> _Asked:
+    try:
+        return msgspec.json.decode(request.body(_ASKED_BYTES), type=_Asked)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise DecodeError(f"no request for a certificate: {error}", step="enrol") from None

@@ -36,8 +36,10 @@ class Peer:
     valid_until: datetime
 
 
-def peer_of(certificate: bytes, now: datetime | None = None) -> Peer:
+def peer_of(certificate: bytes | None, now: datetime | None = None) -> Peer:
     """Return whom a verified certificate (DER) names; raises Refused unless that is one tenant, and still valid."""
+    if certificate is None:
+        raise Refused(401, "a certificate is needed")
     parsed = x509.load_der_x509_certificate(certificate)
     names = [str(each.value) for each in parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if len(names) != 1 or not TENANT.fullmatch(names[0]) or names[0] == UNKNOWN:
@@ -48,13 +50,16 @@ def peer_of(certificate: bytes, now: datetime | None = None) -> Peer:
 
 
 def server_context(relay: RelaySettings) -> ssl.SSLContext:
-    """Return TLS 1.2 or newer that asks every client for a certificate of the authority; raises SettingsError."""
+    """Return TLS 1.2 or newer that asks every client for a certificate of the authority; raises SettingsError.
+
+    Where the relay enrols, a client may have none yet; one of another authority is refused all the same.
+    """
     if not relay.certificate or not relay.key or not relay.authorities:
         remedy = "set relay.certificate, relay.key and relay.authorities; see docs/operator/relay.md"
         raise SettingsError("a relay needs certificate, key and authorities", step="relay", remedy=remedy)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_OPTIONAL if relay.authority_key else ssl.CERT_REQUIRED
     show(context, relay.certificate, relay.key, "relay.certificate and relay.key")
     trust(context, relay.authorities, "relay.authorities")
     return context

@@ -49,7 +49,8 @@ class Request:
         self.method = handler.command
         self.path = handler.path
         self.media_type = handler.headers.get("Content-Type", "")
-        self.certificate: bytes = handler.connection.getpeercert(binary_form=True)
+        self.certificate: bytes | None = handler.connection.getpeercert(binary_form=True)
+        self.address = str(handler.client_address[0])
         self.body_read = False
         self._length = handler.headers.get("Content-Length", "0")
         self._file = handler.rfile

@@ -56,7 +56,7 @@ class Relay:
         """Do nothing: every call and producer closes its own connection."""
 
     def _ask(self) -> _Tenant:
-        connection = _Connection(self.url, self._access)
+        connection = Connection(self.url, self._access)
         try:
             return msgspec.json.decode(connection.request("GET", wire.TENANT, timeout_s=_ASK_S), type=_Tenant)
         except msgspec.MsgspecError:
@@ -74,7 +74,7 @@ class RelayProducer:
     """Collects records and sends them in batches; each is durable on the provider's bus when the relay answers 200."""
 
     def __init__(self, url: str, access: BusAccessSettings) -> None:
-        self._connection = _Connection(url, access)
+        self._connection = Connection(url, access)
         self._batch: list[wire.WireRecord] = []
         self._size = 0
         self._refused: RecordError | None = None
@@ -118,7 +118,7 @@ class RelayProducer:
         return batch
 
 
-class _Connection:
+class Connection:
     """One connection, opened at the first request and anew, with the files as they are then, after each failure."""
 
     def __init__(self, url: str, access: BusAccessSettings) -> None:
@@ -143,6 +143,8 @@ class _Connection:
             raise self._failure(error) from None
         if answer.status_code == 200:
             return answer.content
+        if answer.status_code in (401, 403):
+            self.close()  # the next connection shows the certificate that lies there then
         raise self._refusal(answer)
 
     def close(self) -> None:

@@ -16,6 +16,9 @@ from wardwatch.errors import DecodeError
 
 RECORDS = "/v1/records"
 TENANT = "/v1/tenant"
+AUTHORITY = "/v1/authority"
+ENROL = "/v1/enrol"
+RENEW = "/v1/renew"
 MEDIA_TYPE = "application/vnd.wardwatch.records+msgpack-lz4"
 
 BATCH_BYTES = 2**20
