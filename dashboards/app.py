@@ -18,9 +18,10 @@ from dashboards.headers import SecurityHeaders
 from dashboards.hospitals import Hospitals
 from dashboards.pages import alert, queue, sign_in
 from dashboards.pages.render import FOLDER
-from wardwatch import __version__
+from wardwatch import __version__, service_levels
 from wardwatch.bus import open_bus
 from wardwatch.errors import SettingsError, Unavailable
+from wardwatch.service_levels import policy_of
 from wardwatch.settings import Settings
 from wardwatch.stage import Runtime
 from wardwatch.store import Store, open_store
@@ -54,7 +55,10 @@ def run(settings: Settings, runtime: Runtime) -> None:
     """Serve until the stage is stopping; raises SettingsError when the address can't be listened on."""
     bus, store = open_bus(settings.bus_url, settings.bus_access), open_store(settings.store_url)
     tables = Tables(bus)
-    console = Console(settings.console, store, Hospitals(lambda: tables.rows("tenants", "")))
+    hospitals = Hospitals(lambda: tables.rows("tenants", ""))
+    console = Console(
+        settings.console, store, hospitals, lambda tenant: policy_of(tables.rows(service_levels.TABLE, tenant))
+    )
     server = server_of(create(console), settings.console.listen)
     threads = [
         threading.Thread(target=server.run, name="http"),

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from zoneinfo import ZoneInfo
 
 from wardwatch.event import Document
+from wardwatch.service_levels import zone_of
 from wardwatch.store import Scope
 
 Rows = Callable[[], Mapping[str, Document]]
@@ -61,8 +62,4 @@ class Hospitals:
 
 def _hospital(tenant: str, row: Document) -> Hospital:
     names = row.get("name")
-    try:
-        zone = ZoneInfo(str(row.get("zone") or "UTC"))
-    except (KeyError, ValueError, OSError):
-        zone = ZoneInfo("UTC")
-    return Hospital(tenant, {k: str(v) for k, v in names.items()} if isinstance(names, dict) else {}, zone)
+    return Hospital(tenant, {k: str(v) for k, v in names.items()} if isinstance(names, dict) else {}, zone_of(row))

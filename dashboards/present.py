@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,9 +15,10 @@ import orjson
 from dashboards.hospitals import Hospital
 from dashboards.i18n import known, word
 from dashboards.workflow import state_of
-from wardwatch.alert import OPEN, AlertDocument, Severity, Status
+from wardwatch.alert import OPEN, AlertDocument, Status, severity_of
 from wardwatch.errors import DecodeError
 from wardwatch.event import parse_time
+from wardwatch.service_levels import WARN_AT
 from wardwatch.text import safe_text
 
 _LINE = 400
@@ -57,6 +58,19 @@ class Moment:
 
     text: str
     utc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A deadline: what it waits for (``acknowledge``, ``decide``), how it is said, the share of its time that is over.
+
+    ``state`` is ``running``, ``soon`` (three quarters are over) or ``breached``.
+    """
+
+    waits: str
+    text: str
+    share: float
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +129,7 @@ class AlertView:
     @property
     def severity(self) -> str:
         """Name of the severity."""
-        number = dig(self.doc, "event.severity")
-        return next((s.value for s in reversed(Severity) if s.number == number), str(Severity.LOW))
+        return severity_of(self.doc).value
 
     @property
     def title(self) -> str:
@@ -209,6 +222,26 @@ class AlertView:
         return [str(item["id"]) for item in self._own("source_events") or [] if isinstance(item, dict) and "id" in item]
 
     @property
+    def due(self) -> Due | None:
+        """The deadline that runs, None where none does."""
+        due_at = self._own("due_at")
+        if not self.is_open or not due_at:
+            return None
+        waits = "decide" if self._own("ack_at") else "acknowledge"
+        begun = self._own("ack_at") if waits == "decide" else dig(self.doc, "event.created")
+        return due_of(waits, str(begun), str(due_at), self.lang)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the clock waits for the hospital."""
+        return self.is_open and bool(self._own("paused_at"))
+
+    @property
+    def continues(self) -> str:
+        """The id of the alert that this one goes on with, or ""."""
+        return str(self._own("continues") or "")
+
+    @property
     def first_seen(self) -> Moment:
         """When its first event happened."""
         return moment(self._own("first_seen") or self.doc.get("@timestamp"), self.hospital.zone)
@@ -269,12 +302,33 @@ def moment(value: object, zone: ZoneInfo) -> Moment:
     return Moment(f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}", f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
 
 
+def due_of(waits: str, begun: str, due_at: str, lang: str) -> Due | None:
+    """Return a deadline as shown now; None for times that are none."""
+    try:
+        start, end = parse_time(begun), parse_time(due_at)
+    except DecodeError:
+        return None
+    now = datetime.now(UTC)
+    share = min(1.0, max(0.0, (now - start) / (end - start))) if end > start else 1.0
+    left = end - now
+    key = "due.over" if left < timedelta() else "due.left"
+    state = "breached" if left < timedelta() else "soon" if share >= WARN_AT else "running"
+    return Due(waits, word(lang, key, time=duration(abs(left), lang)), share, state)
+
+
+def duration(length: timedelta, lang: str) -> str:
+    """Return a length of time in its largest units: 6 min, 1 h 8 min, 2 d."""
+    minutes = int(length.total_seconds() // 60)
+    if minutes < 60:
+        return word(lang, "age.minutes", n=minutes)
+    if minutes < 600 and minutes % 60:
+        return f"{word(lang, 'age.hours', n=minutes // 60)} {word(lang, 'age.minutes', n=minutes % 60)}"
+    return word(lang, "age.hours", n=minutes // 60) if minutes < 2880 else word(lang, "age.days", n=minutes // 1440)
+
+
 def age(value: object, lang: str) -> str:
     """Return how long ago a time was, in its largest unit."""
     try:
-        minutes = max(0, int((datetime.now(UTC) - parse_time(str(value))).total_seconds() // 60))
+        return duration(max(timedelta(), datetime.now(UTC) - parse_time(str(value))), lang)
     except DecodeError:
         return "—"
-    if minutes < 60:
-        return word(lang, "age.minutes", n=minutes)
-    return word(lang, "age.hours", n=minutes // 60) if minutes < 2880 else word(lang, "age.days", n=minutes // 1440)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -15,7 +15,9 @@ from wardwatch.store import AlertQuery, AlertSort, Page, Store
 PAGE = 50
 SILENT_RULE = "silent_source"
 SEVERITIES = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW)
-ANY, ME, NOBODY, TODAY = "any", "me", "-", "today"
+ANY, ME, NOBODY, TODAY, SOON, YES = "any", "me", "-", "today", "soon", "yes"
+DUE_SOON = timedelta(minutes=30)
+CRITICAL = frozenset({"life_support", "therapy", "diagnostic", "his_core"})
 _TEXT_CHARACTERS = 200
 _NEAR = 200
 Kind = TypeVar("Kind", Severity, Status)
@@ -34,7 +36,9 @@ class Desk:
 class QueueFilter:
     """What the URL says; "" is no filter, for ``status`` it is every open one.
 
-    ``assignee``: me, - (nobody), a name. ``closed``: today.
+    ``assignee``: me, - (nobody), a name. ``closed``: today. ``due``: soon (within DUE_SOON). ``critical``: yes, for
+    assets whose failure endangers patients. ``series``: an alert, for those that go on with it; open alerts that go on
+    with another are left out otherwise.
     """
 
     tenant: str = ""
@@ -44,6 +48,9 @@ class QueueFilter:
     assignee: str = ""
     q: str = ""
     closed: str = ""
+    due: str = ""
+    critical: str = ""
+    series: str = ""
     sort: AlertSort = "priority"
     after: str = ""
 
@@ -60,6 +67,8 @@ class QueueFilter:
             raise RecordError(f"a search has at most {_TEXT_CHARACTERS} characters", step="queue")
         if self.closed not in ("", TODAY):
             raise RecordError(f"{self.closed[:40]!r} is no day: only today is", step="queue")
+        if self.due not in ("", SOON) or self.critical not in ("", YES):
+            raise RecordError("due is soon, critical is yes", step="queue")
         assignee = {"": None, NOBODY: "", ME: desk.person.name}.get(self.assignee, self.assignee)
         return AlertQuery(
             tenants=frozenset(filter(None, [self.tenant])),
@@ -69,6 +78,10 @@ class QueueFilter:
             assignee=assignee,
             text=self.q,
             closed_from=desk.midnight if self.closed else None,
+            due_before=datetime.now(UTC) + DUE_SOON if self.due else None,
+            criticalities=CRITICAL if self.critical else frozenset(),
+            heads=not self.series and self.status in ("", *OPEN),
+            series=frozenset(filter(None, [self.series])),
         )
 
 
@@ -89,6 +102,8 @@ VIEWS: dict[str, dict[str, str]] = {
     "open": {},
     "unassigned": {"assignee": NOBODY},
     "mine": {"assignee": ME},
+    "due": {"due": SOON, "sort": "due"},
+    "critical": {"critical": YES},
     "silent": {"rule": SILENT_RULE},
     "closed_today": {"status": Status.CLOSED.value, "closed": TODAY, "sort": "newest"},
 }
@@ -126,6 +141,13 @@ def views(desk: Desk, chosen: QueueFilter) -> list[View]:
         same = replace(chosen, q="", after="", severity="") == tab
         tabs.append(View(name, tab.url(), _total(desk, tab), same))
     return tabs
+
+
+def series(desk: Desk, page: Page) -> dict[str, int]:
+    """Return for the alerts of a page how many open ones go on with each."""
+    heads = frozenset(item.doc["event"]["id"] for item in page.items)
+    query = AlertQuery(series=heads, statuses=OPEN)
+    return desk.store.alerts.count(desk.person.scope, query, "series") if heads else {}
 
 
 def _total(desk: Desk, chosen: QueueFilter) -> int:

@@ -1,4 +1,5 @@
-"""What people do with an alert: take, close with a verdict, reopen, undo. Pages and API call the same functions.
+"""What people do with an alert: take, assign, close with a verdict, reopen, pause, undo. Pages and API call the same
+functions.
 
 Each change names the *state* it was decided on (``state_of``). When somebody changed the workflow since, it raises
 Conflict; when only detection counted further, it goes through. The audit record is written first (dashboards.audit).
@@ -6,7 +7,7 @@ Conflict; when only detection counted further, it goes through. The audit record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -15,14 +16,16 @@ from typing import Any
 import orjson
 
 from dashboards import audit
-from dashboards.auth.people import Person
+from dashboards.auth.people import Person, Right
 from wardwatch.alert import OPEN, WORKFLOW, AlertDocument, Status, Verdict, parse_alert_id
-from wardwatch.errors import Conflict, Forbidden, NotFound, RecordError
+from wardwatch.errors import Conflict, NotFound, RecordError
 from wardwatch.event import rfc3339
-from wardwatch.store import Store, Stored
+from wardwatch.service_levels import Clock, next_due, paused
+from wardwatch.store import AlertQuery, Store, Stored, WorkflowChange
 
 NOTE_CHARACTERS = 2000
 _TRIES = 5
+_SERIES = 1000
 
 Change = Callable[[Mapping[str, Any]], dict[str, Any]]
 """From the workflow as it is to the fields to change; None removes one."""
@@ -73,22 +76,49 @@ def acknowledge(store: Store, person: Person, alert: str, state: str) -> Done:
 
     def take(before: Mapping[str, Any]) -> dict[str, Any]:
         _demand(before, Status(before["status"]) in OPEN)
-        return {
-            "status": Status.ACKNOWLEDGED.value,
-            "assignee": person.name,
-            "ack_at": before.get("ack_at") or _now(),
-        }
+        return {"status": _taken(before), "assignee": person.name, **_acknowledged(before)}
 
     return _change(store, person, alert, "acknowledge", state, take)
 
 
+def assign(store: Store, person: Person, alert: str, state: str, assignee: str, able: Sequence[Person]) -> Done:
+    """Give an open alert to one of those who are able to work it, "" to nobody.
+
+    Raises Forbidden, NotFound, Conflict, RecordError for anybody else.
+    """
+    if assignee and assignee not in {one.name for one in able}:
+        raise RecordError(f"{assignee[:80]!r} can't work this hospital's alerts", step="assign", record=alert)
+
+    def give(before: Mapping[str, Any]) -> dict[str, Any]:
+        _demand(before, Status(before["status"]) in OPEN)
+        if not assignee:
+            return {"assignee": None}
+        return {"status": _taken(before), "assignee": assignee, **_acknowledged(before)}
+
+    return _change(store, person, alert, "assign", state, give)
+
+
 def close(store: Store, person: Person, alert: str, state: str, verdict: Verdict, note: str = "") -> Done:
-    """Close an open alert with a verdict; raises Forbidden, NotFound, Conflict, RecordError without a needed note."""
+    """Close an open alert with a verdict; raises Forbidden, NotFound, Conflict, RecordError without a needed note.
+
+    Alerts that go on with it are closed with it.
+    """
+    note = checked_note(note, verdict, alert)
+    return _change(store, person, alert, "close", state, closing(person, verdict, note))
+
+
+def checked_note(note: str, verdict: Verdict, record: str) -> str:
+    """Return the note of a verdict; raises RecordError where one is needed and for one that is too long."""
     note = note.strip()
     if verdict is Verdict.TRUE_POSITIVE and not note:
-        raise RecordError("a true positive needs a note", step="close", record=alert)
+        raise RecordError("a true positive needs a note", step="close", record=record)
     if len(note) > NOTE_CHARACTERS:
-        raise RecordError(f"a note has at most {NOTE_CHARACTERS} characters", step="close", record=alert)
+        raise RecordError(f"a note has at most {NOTE_CHARACTERS} characters", step="close", record=record)
+    return note
+
+
+def closing(person: Person, verdict: Verdict, note: str) -> Change:
+    """Return the change that closes an open alert."""
 
     def finish(before: Mapping[str, Any]) -> dict[str, Any]:
         _demand(before, Status(before["status"]) in OPEN)
@@ -97,22 +127,48 @@ def close(store: Store, person: Person, alert: str, state: str, verdict: Verdict
             "verdict": verdict.value,
             "reason": note or None,
             "assignee": before.get("assignee") or person.name,
-            "ack_at": before.get("ack_at") or _now(),
+            **_acknowledged(before),
+            "decided_at": before.get("decided_at") or _now(),
             "closed_at": _now(),
+            "due_at": None,
+            "paused_at": None,
         }
 
-    return _change(store, person, alert, "close", state, finish)
+    return finish
 
 
-def reopen(store: Store, person: Person, alert: str, state: str) -> Done:
-    """Open a closed alert again; raises Forbidden, NotFound, Conflict."""
+def reopen(store: Store, person: Person, alert: str, state: str, clock: Clock) -> Done:
+    """Open a closed alert again, its time to decide begun anew; raises Forbidden, NotFound, Conflict."""
 
     def again(before: Mapping[str, Any]) -> dict[str, Any]:
         _demand(before, Status(before["status"]) not in OPEN)
         status = Status.ACKNOWLEDGED if before.get("assignee") else Status.NEW
-        return {"status": status.value, "verdict": None, "reason": None, "closed_at": None}
+        due = clock.started(datetime.now(UTC))
+        decide = {"decide_due": due["decide_due"]} if before.get("ack_at") else due
+        gone = dict.fromkeys(("verdict", "reason", "closed_at", "decided_at", "sla_state", "suppression_id"))
+        return {**gone, "status": status.value, **decide, "due_at": next_due({**before, **decide})}
 
     return _change(store, person, alert, "reopen", state, again)
+
+
+def pause(store: Store, person: Person, alert: str, state: str) -> Done:
+    """Stop the clock of an open alert while the hospital is asked; raises Forbidden, NotFound, Conflict."""
+
+    def wait(before: Mapping[str, Any]) -> dict[str, Any]:
+        _demand(before, Status(before["status"]) in OPEN and bool(before.get("due_at")))
+        return {**_acknowledged(before), **paused(datetime.now(UTC))}
+
+    return _change(store, person, alert, "pause", state, wait)
+
+
+def resume(store: Store, person: Person, alert: str, state: str, clock: Clock) -> Done:
+    """Let a stopped clock go on; raises Forbidden, NotFound, Conflict."""
+
+    def go_on(before: Mapping[str, Any]) -> dict[str, Any]:
+        _demand(before, Status(before["status"]) in OPEN and bool(before.get("paused_at")))
+        return clock.resumed(before, datetime.now(UTC))
+
+    return _change(store, person, alert, "resume", state, go_on)
 
 
 def undo(store: Store, person: Person, alert: str, audit_id: str) -> Done:
@@ -124,13 +180,29 @@ def undo(store: Store, person: Person, alert: str, audit_id: str) -> Done:
     if last_change(found) != audit_id:
         raise Overtaken(workflow_of(found), step="undo", record=alert)
     before: dict[str, Any] = orjson.loads(entry["before"])
-    restore = {name: before.get(name) for name in WORKFLOW}
-    return _change(store, person, alert, "undo", state_of(found), lambda _: restore)
+    done = _change(store, person, alert, "undo", state_of(found), lambda _: restoring(before))
+    _restore_series(store, person, alert, audit_id, done.audit_id)
+    return done
+
+
+def restoring(before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changes that make the workflow as it was."""
+    return {name: before.get(name) for name in WORKFLOW - {"continues"}}
+
+
+def _taken(before: Mapping[str, Any]) -> str:
+    return before["status"] if before["status"] != Status.NEW else Status.ACKNOWLEDGED.value
+
+
+def _acknowledged(before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the moment of the first acknowledgement; with it the time to decide runs."""
+    taken = before.get("ack_at") or _now()
+    due = None if before.get("paused_at") else next_due({**before, "ack_at": taken})
+    return {"ack_at": taken, "due_at": due}
 
 
 def _change(store: Store, person: Person, alert: str, action: str, state: str, change: Change) -> Done:
-    if not person.may_change:
-        raise Forbidden("your role may read alerts, not change them", step=action, record=alert)
+    person.demand(Right.WORK, action, alert)
     meant, changes = "", {}
     for _ in range(_TRIES):
         found = read(store, person, alert)
@@ -143,8 +215,33 @@ def _change(store: Store, person: Person, alert: str, action: str, state: str, c
             after = store.alerts.workflow(person.scope, alert, {**changes, "change": meant}, version=found.version)
         except Conflict:
             continue  # detection counted meanwhile, or somebody was faster: the state tells which
+        if action == "close":
+            _close_series(store, person, alert, {**changes, "change": meant})
         return Done(after, meant)
     raise Conflict("the alert changes too fast, try again", step=action, record=alert)
+
+
+def _close_series(store: Store, person: Person, alert: str, changes: Mapping[str, Any]) -> None:
+    """Close the open alerts that go on with one, by the same change."""
+    going_on = AlertQuery(tenants=frozenset([parse_alert_id(alert)[0]]), series=frozenset([alert]), statuses=OPEN)
+    while items := store.alerts.search(person.scope, going_on, limit=_SERIES).items:
+        each = [WorkflowChange(item.doc["event"]["id"], changes, item.version) for item in items]
+        store.alerts.workflows(person.scope, each)
+
+
+def _restore_series(store: Store, person: Person, alert: str, closed_by: str, change: str) -> None:
+    """Open again the alerts that were closed with one: nobody but detection had touched them before."""
+    going_on = AlertQuery(
+        tenants=frozenset([parse_alert_id(alert)[0]]), series=frozenset([alert]), statuses=frozenset([Status.CLOSED])
+    )
+    items = store.alerts.search(person.scope, going_on, limit=_SERIES).items
+    open_again = restoring({"status": Status.NEW.value}) | {"change": change}
+    each = [
+        WorkflowChange(item.doc["event"]["id"], open_again, item.version)
+        for item in items
+        if last_change(item.doc) == closed_by
+    ]
+    store.alerts.workflows(person.scope, each)
 
 
 def _record(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -15,12 +15,14 @@ from detections.control.live import InForce, Live, of_files
 from detections.correlation import alerts
 from detections.correlation import records as records_of
 from detections.correlation.correlator import Correlator, chained
-from detections.fold import Alerting, Arrival, fold, identifier
+from detections.fold import Alerting, Arrival, earlier, fold, identifier
 from detections.tenants import Tenants
-from wardwatch import topics
-from wardwatch.alert import AlertDocument, Status, news
+from wardwatch import service_levels, topics
+from wardwatch.alert import OPEN, AlertDocument, new_workflow, news
 from wardwatch.bus import Bus, Producer, Record, open_bus
 from wardwatch.errors import RecordError, RejectedByStore, StoreUnavailable
+from wardwatch.event import parse_time
+from wardwatch.service_levels import DEFAULT, Clock, Policy, policy_of
 from wardwatch.settings import AlerterSettings, Settings
 from wardwatch.stage import EVENTS, Runtime
 from wardwatch.store import AlertWrite, Outcome, Scope, Store, open_store
@@ -45,6 +47,7 @@ class Alerter:
     settings: AlerterSettings
     live: InForce
     correlator: Correlator
+    policy: Callable[[str], Policy] = field(default=lambda _: DEFAULT)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     def __call__(self, records: Sequence[Record], rejects: Rejects) -> None:
@@ -92,14 +95,19 @@ class Alerter:
         arrivals.setdefault(identifier(arrival.match, self.settings.window_s), []).append((record, arrival))
 
     def _write(self, ids: Sequence[str], arrivals: Arrivals, rejects: Rejects) -> list[str]:
-        stored = self.store.alerts.get(_SCOPE, ids)
+        firsts = {each: arrivals[each][0][1] for each in ids}
+        earliers = {each: earlier(first.match, self.settings.window_s) for each, first in firsts.items()}
+        stored = self.store.alerts.get(_SCOPE, [*ids, *filter(None, earliers.values())])
+        opened = {each: found.doc["wardwatch"]["alert"] for each, found in stored.items()}
         writes: list[AlertWrite] = []
         for each in ids:
             found = stored.get(each)
             group = [arrival for _, arrival in arrivals[each]]
             doc = fold(found.doc if found else None, group, self._alerting(group[0].match.tenant))
             if doc is not None:
-                writes.append(AlertWrite(each, doc, found.version if found else None, self._workflow(group[0])))
+                workflow = {} if found else self._workflow(firsts[each], doc, opened.get(earliers[each], {}))
+                opened.setdefault(each, workflow)
+                writes.append(AlertWrite(each, doc, found.version if found else None, workflow))
             elif found:
                 self._announce(found.doc, "updated")
         return self._settle(writes, arrivals, rejects)
@@ -111,15 +119,24 @@ class Alerter:
                 for record, _ in arrivals.pop(write.id):
                     rejects.add(record, RejectedByStore(result.reason, step="alerter"))
             elif result.outcome is Outcome.STORED:
-                seen = write.version is not None or write.workflow["status"] == Status.SUPPRESSED
-                self._announce(write.doc, "updated" if seen else "created")
+                self._announce(write.doc, "created" if "due_at" in write.workflow else "updated")
             else:
                 again.append(write.id)
         return again
 
-    def _workflow(self, first: Arrival) -> dict[str, Any]:
-        taken = datetime.fromtimestamp(first.taken_ms / 1000, UTC)
-        return suppression.workflow(self.live.state.suppressions(first.match.tenant), first.match, taken)
+    def _workflow(self, first: Arrival, doc: AlertDocument, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the workflow of a new alert: suppressed, going on with an open one, or with a clock of its own.
+
+        ``before`` has the workflow of the group's alert one window earlier.
+        """
+        match, taken = first.match, datetime.fromtimestamp(first.taken_ms / 1000, UTC)
+        suppressed = suppression.workflow(self.live.state.suppressions(match.tenant), match, taken)
+        if suppressed:
+            return suppressed
+        if before.get("status") in OPEN:
+            return new_workflow({"continues": before.get("continues") or earlier(match, self.settings.window_s)})
+        clock = Clock(self.policy(match.tenant), match.rule.severity, self.tenants.zone(match.tenant))
+        return new_workflow(clock.started(parse_time(doc["event"]["created"])))
 
     def _alerting(self, tenant: str) -> Alerting:
         settings = self.settings
@@ -158,7 +175,15 @@ def run(settings: Settings, runtime: Runtime) -> None:
         with Live(files, tables, bus, runtime) as live:
             correlator = correlator_of(bus, settings.alerter, live)
             consumer = bus.consumer("alerter", topics=[topics.MATCHES.name], on_assign=correlator.assign)
-            alerter = Alerter(store, producer, tenants, settings.alerter, live, correlator)
+            alerter = Alerter(
+                store,
+                producer,
+                tenants,
+                settings.alerter,
+                live,
+                correlator,
+                lambda tenant: policy_of(tables.rows(service_levels.TABLE, tenant)),
+            )
             work(runtime, bus, consumer, alerter, waiting=correlator.holds)
         producer.close()
         tables.close()

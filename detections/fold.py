@@ -71,6 +71,14 @@ def identifier(match: MatchRecord, window_s: int) -> str:
     return alert_id(match.tenant, match.rule.id, match.group_key, window_start(match, window_s))
 
 
+def earlier(match: MatchRecord, window_s: int) -> str:
+    """Return the id of the group's alert one window earlier, "" for a match that a correlation makes."""
+    if match.opened:
+        return ""
+    before = window_start(match, window_s) - timedelta(seconds=match.rule.window_s or window_s)
+    return alert_id(match.tenant, match.rule.id, match.group_key, before)
+
+
 def fold(before: AlertDocument | None, arrivals: Sequence[Arrival], alerting: Alerting) -> AlertDocument | None:
     """Return the document with the arrivals in it, None when all of them were in it before."""
     doc = before

@@ -9,21 +9,22 @@ from typing import Any
 from detections.control.rows import SuppressionRow
 from detections.matches import MatchRecord
 from detections.sigma.view import Cell, fold
-from wardwatch.alert import Status, new_workflow
+from wardwatch.alert import Status
 from wardwatch.event import rfc3339
 
 
-def workflow(rows: Mapping[str, SuppressionRow], match: MatchRecord, taken: datetime) -> dict[str, Any]:
-    """Return the workflow of the alert that the match opens; ``taken`` is when the bus took the match.
+def workflow(rows: Mapping[str, SuppressionRow], match: MatchRecord, taken: datetime) -> dict[str, Any] | None:
+    """Return the workflow of the suppressed alert that the match opens, None for one that people are to see.
 
-    Of several suppressions that it meets, the first in order of their ids counts. The bus's time, and not the clock's,
-    decides about expiry, so that a match that is delivered again gives the same alert.
+    ``taken`` is when the bus took the match. Of several suppressions that it meets, the first in order of their ids
+    counts. The bus's time, and not the clock's, decides about expiry, so that a match that is delivered again gives
+    the same alert.
     """
     for identifier, row in sorted(rows.items()):
         if taken < row.expires and meets(row, match):
             why = f"{row.reason} ({row.by}, until {rfc3339(row.expires)})"
             return {"status": Status.SUPPRESSED.value, "suppression_id": identifier, "reason": why}
-    return new_workflow()
+    return None
 
 
 def meets(row: SuppressionRow, match: MatchRecord) -> bool:

@@ -10,9 +10,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from enrich.jobs.retention import Retention
 from enrich.jobs.silent_source import SilentSource
-from wardwatch import topics
+from wardwatch import service_levels, topics
 from wardwatch.bus import open_bus
 from wardwatch.errors import StoreUnavailable, Unavailable, WardwatchError
+from wardwatch.service_levels import policy_of, zone_of
 from wardwatch.settings import Settings
 from wardwatch.stage import Runtime
 from wardwatch.store import open_store
@@ -30,7 +31,15 @@ def run(settings: Settings, runtime: Runtime) -> None:
     if not runtime.stopping.is_set():
         tables = Tables(bus)
         tables.follow()
-        silent = SilentSource(bus, store, own.silence_s, now=_now, name=lambda tenant: _name(tables, tenant))
+        silent = SilentSource(
+            bus,
+            store,
+            own.silence_s,
+            now=_now,
+            name=lambda tenant: _name(tables, tenant),
+            policy=lambda tenant: policy_of(tables.rows(service_levels.TABLE, tenant)),
+            zone=lambda tenant: zone_of(tables.get("tenants", "", tenant)),
+        )
         days = own.keep_alerts_days, own.keep_events_days
         retention = Retention(bus, store, *days, now=_now, tenants=lambda: tables.rows("tenants", ""))
         _work(runtime, {"silent_source": (silent, own.check_s), "retention": (retention, _RETENTION_S)})

@@ -40,6 +40,7 @@ _SCRUBBED = {
     Action.MASK: "ASCII only, long numbers and homes masked",
     Action.COMMAND: "ASCII only, contents of quotes masked",
 }
+_OWN_TRANSPORT = {"snmp_trap": "snmp", "netflow": "flow"}
 _OPEN = {"windows": ("winlog.event_data.*", "winlog.user_data.*")}
 _LOGSOURCES = {"windows": windows_events.logsources()}
 _DOTTED = re.compile(r"[\"']([a-z_]+(?:\.\w*[a-z0-9])+)[\"']")
@@ -64,8 +65,11 @@ def events(source: Parser, data: bytes) -> Iterator[Parsed]:
 def transports(source: Parser) -> tuple[str, ...]:
     """Return the transports whose framing hands on records of the source's sample as they are.
 
-    HL7 belongs to MLLP, which alone answers each message. A record of several lines needs a file or octet counting.
+    HL7 belongs to MLLP, which alone answers each message; what a transport makes of its own protocol, to that one. A
+    record of several lines needs a file or octet counting.
     """
+    if source.name in _OWN_TRANSPORT:
+        return (_OWN_TRANSPORT[source.name], "file")
     records = list(source.split(source.sample()))
     if all(record.startswith(b"MSH") for record in records):
         return ("mllp", "file")

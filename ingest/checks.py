@@ -33,6 +33,7 @@ EXPIRES_SOON = timedelta(days=30)
 LEAST_FREE_BYTES = 2**30
 PARSED_WELL, PARSED_BADLY = 0.99, 0.5
 AHEAD = timedelta(minutes=5)
+_DATAGRAMS = ("udp", "snmp", "flow")
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
@@ -144,7 +145,7 @@ def clock() -> Finding:
 def _source(source: SourceSettings, collector: CollectorSettings, health: Health | None) -> Iterator[Finding]:
     part = f"{source.parser} {source.transport} {source.path if source.transport == 'file' else source.listen}"
     try:
-        name = source_of(source, collector).name
+        name = source_of(source, collector).label
     except SettingsError as error:
         yield Finding(part, "FAILS", error.reason, error.remedy)
         return
@@ -153,8 +154,22 @@ def _source(source: SourceSettings, collector: CollectorSettings, health: Health
         yield certificate(part, source.certificate, source.key)
     if source.transport == "http" and not (source.path.startswith("/") and source.token.get_secret_value()):
         yield Finding(part, "FAILS", "an HTTP source needs path and token", 'set path = "/windows" and a token')
+    if source.transport == "snmp":
+        yield from _snmp(part, source)
     if health is not None:
         yield arrived(part, health.sources().get(name))
+
+
+def _snmp(part: str, source: SourceSettings) -> Iterator[Finding]:
+    """Check that somebody may send, and that nobody may by a community that everybody knows or by weak protocols."""
+    community = source.community.get_secret_value()
+    if not community and not source.users:
+        yield Finding(part, "FAILS", "nobody may send here", "set community for v1 and v2c, or users for v3")
+    if community in ("public", "private"):
+        yield Finding(part, "warning", f"everybody knows the community {community}", "choose another, or users of v3")
+    weak = [user.name for user in source.users if user.auth == "md5" or user.privacy == "des"]
+    if weak:
+        yield Finding(part, "warning", f"MD5 or DES protect {', '.join(weak)}", "sha256 and aes where devices can")
 
 
 def _shared(sources: Sequence[SourceSettings]) -> Iterator[Finding]:
@@ -167,7 +182,7 @@ def _shared(sources: Sequence[SourceSettings]) -> Iterator[Finding]:
 
 def _place(source: SourceSettings) -> tuple[str, str, str]:
     """Return what a network source has for itself: UDP and TCP ports are apart, HTTP sources share by path."""
-    protocol = "udp" if source.transport == "udp" else "tcp"
+    protocol = "udp" if source.transport in _DATAGRAMS else "tcp"
     return protocol, source.listen, source.path if source.transport == "http" else ""
 
 
@@ -186,7 +201,7 @@ def _file(part: str, source: SourceSettings) -> Finding:
 def _port(part: str, source: SourceSettings, health: Health | None) -> Finding:
     if health and f"listener {source.transport} {source.listen}" in health.parts:
         return Finding(part, "ok", f"{source.listen} is held by the running collector")
-    kind = socket.SOCK_DGRAM if source.transport == "udp" else socket.SOCK_STREAM
+    kind = socket.SOCK_DGRAM if source.transport in _DATAGRAMS else socket.SOCK_STREAM
     try:
         with bind(source.listen, source.parser, kind) as opened:
             if kind is socket.SOCK_STREAM:

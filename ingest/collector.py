@@ -20,8 +20,10 @@ from ingest.identity import Renewal, own_identity
 from ingest.intake import Intake, LastSeen, Source, source_of
 from ingest.listeners import Listener
 from ingest.listeners.file import FileListener
+from ingest.listeners.flow import FlowListener
 from ingest.listeners.http import HttpListener
 from ingest.listeners.mllp import mllp_listener
+from ingest.listeners.snmp import SnmpListener
 from ingest.listeners.tcp import TcpListener
 from ingest.listeners.udp import UdpListener
 from ingest.parsers import Parser
@@ -78,12 +80,12 @@ class Collector:
     def counters(self) -> dict[str, dict[str, int]]:
         """Return the counters of every configured source."""
         nothing: dict[str, int] = dict.fromkeys(("accepted", *KINDS), 0)
-        return {source.name: dict(nothing) for source in self.sources} | self.intake.spool.counters()
+        return {source.label: dict(nothing) for source in self.sources} | self.intake.spool.counters()
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return counters and last times of every source, of the configured ones also how they arrive."""
         counters = self.counters()
-        return counters | {source.name: {**counters[source.name], **self._seen(source)} for source in self.sources}
+        return counters | {source.label: {**counters[source.label], **self._seen(source)} for source in self.sources}
 
     def heartbeat(self) -> dict[str, Any]:
         """Return the state that is sent on the heartbeats topic."""
@@ -95,11 +97,11 @@ class Collector:
             "started": rfc3339(self.runtime.started),
             "version": wardwatch.__version__,
             "spool": {"waiting": self.intake.spool.waiting, "bytes": self.intake.spool.size_bytes},
-            "sources": {source.name: states[source.name] for source in self.sources},
+            "sources": {source.label: states[source.label] for source in self.sources},
         }
 
     def _seen(self, source: Source) -> dict[str, str | None]:
-        last = asdict(self.intake.last.get(source.name, LastSeen()))
+        last = asdict(self.intake.last.get(source.label, LastSeen()))
         listen = source.settings.listen or source.settings.path
         return {f"last_{name}": at for name, at in last.items()} | {
             "transport": source.settings.transport,
@@ -156,6 +158,10 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
                 listeners.append(mllp_listener(source, intake))
             case "file":
                 listeners.append(FileListener(source, intake, folder))
+            case "snmp":
+                listeners.append(SnmpListener(source, intake, folder))
+            case "flow":
+                listeners.append(FlowListener(source, intake))
             case "http":
                 http.setdefault(source.settings.listen, []).append(source)
     return [*listeners, *(HttpListener(group, intake) for group in http.values())]

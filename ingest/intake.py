@@ -42,6 +42,11 @@ class Source:
         """The stable name, which is the parser's."""
         return self.parser.name
 
+    @property
+    def label(self) -> str:
+        """What it is counted under, which may tell it from other sources of its parser."""
+        return self.settings.name or self.parser.name
+
 
 def source_of(
     settings: SourceSettings, collector: CollectorSettings, parser: Callable[[str], Parser] = parsers.parser
@@ -73,7 +78,7 @@ class Intake:
     spool: Spool
     quarantine: Quarantine
     tokens: Tokens
-    last: dict[str, LastSeen] = field(default_factory=dict)
+    last: dict[str, LastSeen] = field(default_factory=dict)  # by label
 
     def accept(self, source: Source, records: Sequence[Record]) -> list[Kind]:
         """Return, in order, what became of the records, when all of them are durable.
@@ -94,9 +99,9 @@ class Intake:
 
     def _entries(self, source: Source, record: Record) -> list[Entry]:
         if record.data.strip() in _EMPTY:
-            return [Entry("filtered", source.name)]
+            return [Entry("filtered", source.label)]
         try:
-            return [self._forward(event) for event in events_of(record, source, self.tenant, self.tokens)]
+            return [self._forward(event, source.label) for event in events_of(record, source, self.tenant, self.tokens)]
         except Unavailable:
             raise
         except RecordError as error:
@@ -106,10 +111,10 @@ class Intake:
             log.error("parser_failed", source=source.name, error=type(error).__name__)  # its text may quote the record
             return [self._dead(source, record, ParseError(f"{type(error).__name__} in the parser", step="parse"))]
 
-    def _forward(self, event: Event) -> Entry:
-        self.last.setdefault(event.source, LastSeen()).event = str(event.doc.get("@timestamp"))
+    def _forward(self, event: Event, label: str) -> Entry:
+        self.last.setdefault(label, LastSeen()).event = str(event.doc.get("@timestamp"))
         topic = topics.events(self.tenant).name
-        return Entry("forwarded", event.source, topic, encode(event.doc), event.id, event.headers())
+        return Entry("forwarded", label, topic, encode(event.doc), event.id, event.headers())
 
     def _dead(self, source: Source, record: Record, error: RecordError) -> Entry:
         position = self.quarantine.put(source.name, record)
@@ -117,11 +122,11 @@ class Intake:
         letter = dead_letter(
             self.tenant, source=source.name, position=position, step=error.step, reason=reason, stage="collector"
         )
-        return Entry("dead_lettered", source.name, topics.deadletter(self.tenant).name, letter, position)
+        return Entry("dead_lettered", source.label, topics.deadletter(self.tenant).name, letter, position)
 
     def _count(self, source: Source, found: Sequence[Sequence[Entry]]) -> None:
-        self.last.setdefault(source.name, LastSeen()).record = rfc3339(datetime.now(UTC))
-        EVENTS.labels("collector", self.tenant, source.name, "accepted").inc(sum(map(len, found)))
+        self.last.setdefault(source.label, LastSeen()).record = rfc3339(datetime.now(UTC))
+        EVENTS.labels("collector", self.tenant, source.label, "accepted").inc(sum(map(len, found)))
 
 
 def events_of(record: Record, source: Source, tenant: str, tokens: Tokens) -> list[Event]:

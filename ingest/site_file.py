@@ -33,7 +33,10 @@ class Site:
 
 
 def source_from(text: str, certificate: Path | None = None, key: Path | None = None) -> SourceSettings:
-    """Return the source of ``PARSER=TRANSPORT://PLACE``; an HTTP source gets a random token. Raises SettingsError."""
+    """Return the source of ``PARSER=TRANSPORT://PLACE``; HTTP gets a random token, SNMP a random community.
+
+    Raises SettingsError.
+    """
     name, _, how = text.partition("=")
     transport, separator, place = how.partition("://")
     if not separator or not place:
@@ -48,8 +51,10 @@ def source_from(text: str, certificate: Path | None = None, key: Path | None = N
         if not certificate or not key:
             raise SettingsError("TLS needs a certificate", step="init", record=name, remedy="--certificate and --key")
         return SourceSettings.model_validate(values | {"certificate": certificate, "key": key})
+    token = SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))
+    if transport == "snmp":
+        return SourceSettings.model_validate(values | {"community": token})
     if transport == "http":
-        token = SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))
         return SourceSettings.model_validate(values | {"path": f"/{path or name}", "token": token})
     return SourceSettings.model_validate(values)
 
@@ -93,7 +98,10 @@ def text_of(site: Site, path: Path) -> str:
 
 def _set(source: SourceSettings) -> list[tuple[str, str]]:
     values = source.model_dump(exclude_defaults=True)
-    return [(name, value.get_secret_value() if name == "token" else str(value)) for name, value in values.items()]
+    return [
+        (name, value.get_secret_value() if isinstance(value, SecretStr) else str(value))
+        for name, value in values.items()
+    ]
 
 
 def _lines(section: type[BaseModel], values: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -42,6 +42,12 @@ class Severity(StrEnum):
         return {"informational": 21, "low": 21, "medium": 47, "high": 73, "critical": 99}[self.value]
 
 
+def severity_of(doc: AlertDocument) -> Severity:
+    """Return the severity of an alert by its number; LOW where it has none of ours."""
+    number = doc.get("event", {}).get("severity")
+    return next((severity for severity in reversed(Severity) if severity.number == number), Severity.LOW)
+
+
 class Status(StrEnum):
     """State of an alert's workflow."""
 
@@ -69,17 +75,36 @@ class Verdict(StrEnum):
 
 
 WORKFLOW: Final = frozenset(
-    {"status", "verdict", "reason", "assignee", "ack_at", "closed_at", "case_id", "suppression_id", "change"}
+    {
+        "status",
+        "verdict",
+        "reason",
+        "assignee",
+        "ack_at",
+        "closed_at",
+        "case_id",
+        "suppression_id",
+        "change",
+        "continues",
+        "ack_due",
+        "decide_due",
+        "due_at",
+        "paused_at",
+        "sla_state",
+        "decided_at",
+    }
 )
 """Names under ``wardwatch.alert`` that people own; everything else in the document is detection's.
 
-``change`` is the id of the audit record of the last change.
+``change`` is the id of the audit record of the last change; ``continues`` the id of the open alert of the same
+fingerprint that this one goes on with; ``due_at`` the deadline that runs (wardwatch.service_levels), ``sla_state`` what
+was told of it: ``soon`` or ``breached``; ``decided_at`` when it was closed or became a case.
 """
 
 
-def new_workflow() -> dict[str, Any]:
-    """Return the workflow of an alert nobody has touched."""
-    return {"status": Status.NEW.value}
+def new_workflow(clock: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the workflow of an alert nobody has touched, with the deadlines of its ``clock``."""
+    return {"status": Status.NEW.value, **(clock or {})}
 
 
 def alert_id(tenant: str, rule: str, group: str, window_start: datetime) -> str:

@@ -41,22 +41,47 @@ TRANSPORTS: dict[str, tuple[str, ...]] = {
     "mllp": ("listen",),
     "http": ("listen", "path", "token"),
     "file": ("path",),
+    "snmp": ("listen", "community", "users"),
+    "flow": ("listen",),
 }
 """Transport → the keys that it has beside those of every source."""
 
-_OF_EVERY_SOURCE = ("parser", "transport", "charset", "zone")
+_OF_EVERY_SOURCE = ("parser", "transport", "name", "charset", "zone")
+
+
+class SnmpUser(_Section):
+    """A user of SNMPv3; its messages must be authenticated, and private where it has ``privacy``."""
+
+    name: str = Field(min_length=1, max_length=32)
+    auth: Literal["md5", "sha", "sha224", "sha256", "sha384", "sha512"] = "sha256"
+    auth_password: SecretStr = Field(min_length=8)
+    privacy: Literal["", "des", "aes", "aes256", "aes256c"] = ""
+    privacy_password: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _private(self) -> Self:
+        if self.privacy and len(self.privacy_password.get_secret_value()) < 8:
+            raise ValueError("privacy needs a privacy_password of at least 8 characters")
+        return self
 
 
 class SourceSettings(_Section):
     """One source of a collector: what it sends (``parser``) and how it arrives (``transport``)."""
 
     parser: str = Field(description="Name of the parser, as the source catalogue lists it: hl7v2, windows, …")
-    transport: Literal["udp", "tcp", "tls", "mllp", "http", "file"]
+    transport: Literal["udp", "tcp", "tls", "mllp", "http", "file", "snmp", "flow"]
+    name: str = Field(
+        "",
+        pattern=r"^([a-z0-9][a-z0-9_.-]{0,63})?$",
+        description="What counters, heartbeats and silence call it; default the parser's name, shared.",
+    )
     listen: str = Field("", description="host:port of a network listener; several HTTP sources share one.")
     path: str = Field("", description="URL path of an HTTP source, or the file (a glob) to tail.")
     token: SecretStr = Field(SecretStr(""), description="Bearer token that an HTTP source must send.")
     certificate: Path | None = Field(None, description="PEM certificate chain of a TLS listener.")
     key: Path | None = Field(None, description="PEM private key of a TLS listener.")
+    community: SecretStr = Field(SecretStr(""), description="Community that SNMP v1 and v2c must send; empty: refused.")
+    users: tuple[SnmpUser, ...] = Field((), description="Users of SNMP v3, see transports.md; none: refused.")
     charset: str = Field("", description="Character set where the record does not declare one; default UTF-8.")
     zone: str = Field("", description="Time zone of times without one; default the site's.")
 

@@ -11,7 +11,7 @@ from dashboards import queue, workflow
 from dashboards.pages.queue import Chosen, TheDesk
 from dashboards.visitor import Signed, TheConsole
 from dashboards.workflow import Done, state_of
-from wardwatch.alert import Verdict
+from wardwatch.alert import Verdict, parse_alert_id
 from wardwatch.store import Stored
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
@@ -50,6 +50,12 @@ class Closing(Decision):
 
     verdict: Verdict
     note: Annotated[str, Field(max_length=workflow.NOTE_CHARACTERS)] = ""
+
+
+class Assignment(Decision):
+    """Who is to have it: the name of an account, "" for nobody."""
+
+    assignee: Annotated[str, Field(max_length=64)] = ""
 
 
 class Undoing(BaseModel):
@@ -92,7 +98,28 @@ def close(console: TheConsole, seen: Signed, alert: str, body: Closing) -> Chang
 @router.post("/{alert}/reopen")
 def reopen(console: TheConsole, seen: Signed, alert: str, body: Decision) -> Changed:
     """Open a closed alert again."""
-    return _changed(workflow.reopen(console.store, seen.person, alert, body.state))
+    clock = console.clock(workflow.read(console.store, seen.person, alert).doc)
+    return _changed(workflow.reopen(console.store, seen.person, alert, body.state, clock))
+
+
+@router.post("/{alert}/assign")
+def assign(console: TheConsole, seen: Signed, alert: str, body: Assignment) -> Changed:
+    """Give an alert to somebody, or to nobody."""
+    able = console.workers(parse_alert_id(alert)[0])
+    return _changed(workflow.assign(console.store, seen.person, alert, body.state, body.assignee, able))
+
+
+@router.post("/{alert}/pause")
+def pause(console: TheConsole, seen: Signed, alert: str, body: Decision) -> Changed:
+    """Stop an alert's clock while the hospital is asked."""
+    return _changed(workflow.pause(console.store, seen.person, alert, body.state))
+
+
+@router.post("/{alert}/resume")
+def resume(console: TheConsole, seen: Signed, alert: str, body: Decision) -> Changed:
+    """Let an alert's clock go on."""
+    clock = console.clock(workflow.read(console.store, seen.person, alert).doc)
+    return _changed(workflow.resume(console.store, seen.person, alert, body.state, clock))
 
 
 @router.post("/{alert}/undo")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from wardwatch.errors import NotFound, SettingsError
+from wardwatch.errors import Forbidden, NotFound, SettingsError
 from wardwatch.event import Document, rfc3339
 from wardwatch.passwords import hash_password
 from wardwatch.store import Documents, Find, Scope, Store
@@ -18,11 +18,40 @@ _EVERY_TENANT = "*"
 
 
 class Role(StrEnum):
-    """What a person may do: administrators and analysts work alerts, viewers read."""
+    """What a person is: the provider's people, and those of a hospital (``viewer``)."""
 
     ADMIN = "admin"
+    LEAD = "lead"
     ANALYST = "analyst"
+    ENGINEER = "engineer"
     VIEWER = "viewer"
+    AUDITOR = "auditor"
+
+
+class Right(StrEnum):
+    """What a role may do beside reading what is in its hospitals."""
+
+    WORK = "work"
+    """Take, assign, close and reopen alerts; keep cases."""
+    SUPPRESS = "suppress"
+    ANSWER = "answer"
+    """Comment on cases and answer requests."""
+    AUDIT = "audit"
+    """Read the audit trail."""
+    SERVICE = "service"
+    """Set service levels, channels and routes."""
+    PEOPLE = "people"
+    """Keep accounts and tokens."""
+
+
+RIGHTS: dict[Role, frozenset[Right]] = {
+    Role.ADMIN: frozenset(Right),
+    Role.LEAD: frozenset({Right.WORK, Right.SUPPRESS, Right.ANSWER, Right.AUDIT, Right.SERVICE}),
+    Role.ANALYST: frozenset({Right.WORK, Right.SUPPRESS, Right.ANSWER}),
+    Role.ENGINEER: frozenset({Right.SUPPRESS, Right.ANSWER}),
+    Role.VIEWER: frozenset({Right.ANSWER}),
+    Role.AUDITOR: frozenset({Right.AUDIT}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +71,14 @@ class Person:
         """Whose data the person sees."""
         return Scope(self.name, self.tenants)
 
-    @property
-    def may_change(self) -> bool:
-        """Tell whether the person may work alerts."""
-        return bool(self.roles & {Role.ADMIN, Role.ANALYST})
+    def may(self, right: Right | str) -> bool:
+        """Tell whether one of the person's roles has the right."""
+        return any(right in RIGHTS[role] for role in self.roles)
+
+    def demand(self, right: Right, action: str, record: str = "") -> None:
+        """Raise Forbidden unless the person has the right."""
+        if not self.may(right):
+            raise Forbidden("your role may not do this", step=action, record=record)
 
     def document(self) -> Document:
         """Return the account as the store keeps it."""

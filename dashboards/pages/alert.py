@@ -17,6 +17,7 @@ from dashboards.related import related
 from dashboards.visitor import Signed, TheConsole, Visitor
 from dashboards.workflow import Done
 from wardwatch.alert import Verdict, parse_alert_id
+from wardwatch.service_levels import Clock
 
 router = APIRouter(prefix="/alerts/{alert}")
 Text = Annotated[str, Form(max_length=4000)]
@@ -97,8 +98,50 @@ def reopen(
     request: Request, console: TheConsole, seen: Signed, desk: TheDesk, filters: Chosen, alert: str, state: Text
 ) -> Response:
     """Open a closed alert again."""
-    done = workflow.reopen(console.store, seen.person, alert, state)
+    done = workflow.reopen(console.store, seen.person, alert, state, _clock(console, seen, alert))
     return _answer(request, console, seen, desk, filters, done, "reopen")
+
+
+@router.post("/assign")
+def assign(
+    request: Request,
+    console: TheConsole,
+    seen: Signed,
+    desk: TheDesk,
+    filters: Chosen,
+    alert: str,
+    state: Text,
+    assignee: Text = "",
+) -> Response:
+    """Give the alert to somebody, or to nobody."""
+    able = console.workers(parse_alert_id(alert)[0])
+    done = workflow.assign(console.store, seen.person, alert, state, assignee, able)
+    return _answer(request, console, seen, desk, filters, done, "assign")
+
+
+@router.post("/pause")
+def pause(
+    request: Request, console: TheConsole, seen: Signed, desk: TheDesk, filters: Chosen, alert: str, state: Text
+) -> Response:
+    """Stop the clock while the hospital is asked."""
+    done = workflow.pause(console.store, seen.person, alert, state)
+    return _answer(request, console, seen, desk, filters, done, "pause")
+
+
+@router.post("/resume")
+def resume(
+    request: Request, console: TheConsole, seen: Signed, desk: TheDesk, filters: Chosen, alert: str, state: Text
+) -> Response:
+    """Let the clock go on."""
+    done = workflow.resume(console.store, seen.person, alert, state, _clock(console, seen, alert))
+    return _answer(request, console, seen, desk, filters, done, "resume")
+
+
+@router.get("/people")
+def people(console: TheConsole, seen: Signed, alert: str) -> list[str]:
+    """Return who may be given the alert, for the menu's choices."""
+    workflow.read(console.store, seen.person, alert)
+    return [one.name for one in console.workers(parse_alert_id(alert)[0])]
 
 
 @router.post("/undo")
@@ -126,6 +169,10 @@ def _answer(
         done=undoable,
         **overview(desk, filters),
     )
+
+
+def _clock(console: Console, seen: Visitor, alert: str) -> Clock:
+    return console.clock(workflow.read(console.store, seen.person, alert).doc)
 
 
 def _tab(console: Console, seen: Visitor, alert: AlertView, tab: Tab) -> dict[str, Any]:

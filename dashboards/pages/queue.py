@@ -29,11 +29,14 @@ def chosen(
     assignee: Word = "",
     q: Word = "",
     closed: Word = "",
+    due: Word = "",
+    critical: Word = "",
+    series: Word = "",
     sort: AlertSort = "priority",
     after: Word = "",
 ) -> QueueFilter:
     """Return the filter in the URL."""
-    return QueueFilter(tenant, severity, status, rule, assignee, q, closed, sort, after)
+    return QueueFilter(tenant, severity, status, rule, assignee, q, closed, due, critical, series, sort, after)
 
 
 Chosen = Annotated[QueueFilter, Depends(chosen)]
@@ -62,6 +65,7 @@ def overview(desk: Desk, filters: QueueFilter) -> dict[str, Any]:
         "filters": filters,
         "counts": queue.severity_counts(desk, filters.tenant),
         "silent": next(tab for tab in tabs if tab.name == "silent"),
+        "due": next(tab for tab in tabs if tab.name == "due"),
         "tabs": tabs,
     }
 
@@ -76,6 +80,7 @@ def show(request: Request, console: TheConsole, seen: Signed, desk: TheDesk, fil
         "queue.html",
         rows=rows,
         page=page,
+        going_on=queue.series(desk, page),
         alert=rows[0] if rows else None,
         hospitals=console.hospitals.visible(seen.person.scope),
         hospital=console.hospitals.get(filters.tenant) if filters.tenant else None,

@@ -21,6 +21,20 @@ document.addEventListener("htmx:afterSwap", (event) => {
   fade();
 });
 
+// Who may be given an alert is asked for when the menu opens.
+document.addEventListener(
+  "toggle",
+  async (event) => {
+    const input = event.target.open && event.target.querySelector("[data-people]");
+    if (!input) return;
+    const answer = await fetch(input.dataset.people);
+    if (!answer.ok) return;
+    const names = await answer.json();
+    input.list.replaceChildren(...names.map((name) => new Option(name)));
+  },
+  true,
+);
+
 let fading;
 function fade() {
   clearTimeout(fading);

@@ -8,7 +8,9 @@ const KEYS = {
   k: () => step(-1),
   Enter: () => click("[data-full-link]"),
   a: () => click("#panel [data-key=a]"),
-  c: () => openClosing(),
+  c: () => open("#closing"),
+  s: () => open("#assigning")?.querySelector("input[name=assignee]").focus(),
+  w: () => click("#panel [data-key=w]"),
   z: () => click("#toast [data-key=z]"),
   "/": () => one("#search")?.focus(),
   "?": () => one("#help")?.showModal(),
@@ -40,9 +42,10 @@ function step(by) {
   next.querySelector("a").click();
 }
 
-function openClosing() {
-  const closing = one("#closing");
-  if (closing) closing.open = true;
+function open(selector) {
+  const menu = one(selector);
+  if (menu) menu.open = true;
+  return menu;
 }
 
 function verdict(key) {

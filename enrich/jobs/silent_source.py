@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 
 import structlog
 
 from enrich.jobs.silence import Silence, Watch, read
 from wardwatch import topics
-from wardwatch.alert import AlertDocument, Finding, Severity, alert_id, machine_alert, news
+from wardwatch.alert import AlertDocument, Finding, Severity, alert_id, machine_alert, new_workflow, news
 from wardwatch.bus import Bus, Consumer, Producer
 from wardwatch.errors import RecordError
 from wardwatch.event import rfc3339
+from wardwatch.service_levels import DEFAULT, Clock, Policy
 from wardwatch.store import AlertWrite, Outcome, Scope, Store
 
 log = structlog.get_logger()
 
 RULE = "silent_source"
+SEVERITY = Severity.MEDIUM
 _SCOPE = Scope("scheduler")
 _TITLE = {"en": "Log source silent", "zh": "日志来源静默"}
 _RESPONSE = {
@@ -30,12 +32,22 @@ _PRIORITY = [{"term": "severity", "value": 0.5, "points": 17.5}, {"term": "confi
 
 
 class SilentSource:
-    """The job; ``now`` is the wall clock, ``name`` the name of a tenant."""
+    """The job; ``now`` is the wall clock, ``name`` the name of a tenant, ``policy`` its
+    service levels, ``zone`` where its calendar holds."""
 
     def __init__(
-        self, bus: Bus, store: Store, silence_s: float, *, now: Callable[[], datetime], name: Callable[[str], str] = str
+        self,
+        bus: Bus,
+        store: Store,
+        silence_s: float,
+        *,
+        now: Callable[[], datetime],
+        name: Callable[[str], str] = str,
+        policy: Callable[[str], Policy] = lambda _: DEFAULT,
+        zone: Callable[[str], tzinfo] = lambda _: UTC,
     ) -> None:
         self._bus, self._store, self._now, self._name = bus, store, now, name
+        self._policy, self._zone = policy, zone
         self._watch = Watch(timedelta(seconds=silence_s))
         self._reader: Consumer | None = None
         self._producer: Producer | None = None
@@ -78,8 +90,12 @@ class SilentSource:
             # it may be stored but not announced: the last call was interrupted between the two
             self._announce(stored.doc, "updated")
             return True
-        doc = self._document(identifier, silence, stored.doc["event"]["created"] if stored else rfc3339(self._now()))
-        (result,) = self._store.alerts.write([AlertWrite(identifier, doc, stored.version if stored else None)])
+        now = self._now()
+        doc = self._document(identifier, silence, stored.doc["event"]["created"] if stored else rfc3339(now))
+        clock = Clock(self._policy(silence.tenant), SEVERITY, self._zone(silence.tenant))
+        workflow = new_workflow(clock.started(now))
+        write = AlertWrite(identifier, doc, stored.version if stored else None, workflow)
+        (result,) = self._store.alerts.write([write])
         if result.outcome is Outcome.REJECTED:
             log.error("alert_rejected", id=identifier, reason=result.reason)
         elif result.outcome is Outcome.STORED:
@@ -93,7 +109,7 @@ class SilentSource:
                 tenant=silence.tenant,
                 organization=self._name(silence.tenant),
                 rule=RULE,
-                severity=Severity.MEDIUM,
+                severity=SEVERITY,
                 title=_TITLE,
                 sentence=_sentence(silence),
                 response=_RESPONSE,

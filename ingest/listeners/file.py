@@ -2,14 +2,16 @@
 
 A position is ``<name>:<fingerprint>@<offset>``: the fingerprint is a hash of the first line, so that a renamed file
 keeps its identity and a reused inode or name does not inherit one. Positions are written only after the records are in
-the spool; reading again after a crash yields the same event ids.
+the spool, and never pass a line of an event of several lines that is not complete; reading again after a crash yields
+the same event ids.
 """
 
 from __future__ import annotations
 
 import glob
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -18,6 +20,7 @@ import msgspec
 
 from ingest.framing import MAX_FRAME_BYTES
 from ingest.intake import Intake, Source
+from ingest.joining import Joined, Joiner, Parts
 from ingest.listeners import accept_patiently
 from ingest.parsers import Record
 from ingest.spool import write_durably
@@ -47,6 +50,41 @@ class _Seen:
     changed_ns: int
 
 
+class _Reading:
+    """Where a file is being read, ahead of its mark while events of several lines are open."""
+
+    def __init__(self, mark: Mark, parts: Parts | None) -> None:
+        self.mark = mark
+        self.offset = mark.offset
+        self._joiner = Joiner(parts)
+
+    def records(self, data: bytes) -> list[Record]:
+        """Return the records that whole lines complete; they begin at the offset, which moves behind them."""
+        found: list[Record] = []
+        now = time.monotonic()
+        for line in data.splitlines(keepends=True):
+            begin, self.offset = self.offset, self.offset + len(line)
+            if line.strip():
+                found += self._records(self._joiner.feed(line.rstrip(b"\r\n"), now, begin=begin, end=self.offset))
+        return found
+
+    def expired(self) -> list[Record]:
+        """Return what is open for too long."""
+        return self._records(self._joiner.expire(time.monotonic()))
+
+    def rest(self) -> list[Record]:
+        """Return what is open."""
+        return self._records(self._joiner.flush())
+
+    def settled(self) -> int:
+        """Return the offset from which the file has to be read again."""
+        return self._joiner.settled(self.offset)
+
+    def _records(self, events: Sequence[Joined]) -> list[Record]:
+        mark = f"{self.mark.name}:{self.mark.fingerprint}"
+        return [Record(one.data, position=f"{mark}@{one.begin}") for one in events]
+
+
 class FileListener:
     """Tails every file that the source's glob names; ``folder`` holds the positions."""
 
@@ -64,6 +102,7 @@ class FileListener:
         digest = blake2b(self.address.encode(), digest_size=6).hexdigest()
         self._marks_path = folder / f"positions-{source.name}-{digest}.json"
         self._marks = self._load()
+        self._readings: dict[str, _Reading] = {}
         self._seen: dict[Path, _Seen] = {}
         self._missing: set[str] = set()
         self._failed = 0
@@ -118,6 +157,7 @@ class FileListener:
         inodes = {str(path.stat().st_ino) for path in files}
         missing = {key for key in self._marks if _inode(key) not in inodes}
         gone, self._missing = missing & self._missing, missing
+        self._let_go(gone)
         for key in gone:
             del self._marks[key]
         if gone:
@@ -143,17 +183,36 @@ class FileListener:
                 return
             key = f"{inode}:{fingerprint}"
             mark = self._marks.setdefault(key, Mark(path.name, fingerprint))
+            reading = self._reading(key, mark)
             size = path.stat().st_size
-            if size < mark.offset:
-                mark.offset = 0  # copied and truncated, and the same first line again
+            if size < reading.offset:
+                self._let_go([key])
+                reading = self._reading(key, mark)
+                reading.offset = mark.offset = 0  # copied and truncated, and the same first line again
                 mark.turn += 1
                 mark.fingerprint = f"{fingerprint}.{mark.turn}"
-            file.seek(mark.offset)
+            file.seek(reading.offset)
             while not self._closing.is_set() and (data := file.read(_READ_BYTES)):
                 cut = _last_line_end(data)
-                if not cut or not self._take(_line_records(data[:cut], mark), mark, mark.offset + cut):
-                    return
-                file.seek(mark.offset)
+                if not cut or not self._take(reading.records(data[:cut]), mark, reading.settled):
+                    break
+                file.seek(reading.offset)
+            if expired := reading.expired():
+                self._take(expired, mark, reading.settled)
+
+    def _reading(self, key: str, mark: Mark) -> _Reading:
+        """Return where a file is being read; another file of its inode is over, so are the events open of it."""
+        if key not in self._readings:
+            self._let_go([other for other in self._readings if _inode(other) == _inode(key)])
+            self._readings[key] = _Reading(mark, self._source.parser.parts)
+        return self._readings[key]
+
+    def _let_go(self, keys: Iterable[str]) -> None:
+        """Take the events that are open of files of which no more can come."""
+        for key in keys:
+            reading = self._readings.pop(key, None)
+            if reading and (rest := reading.rest()):
+                self._take(rest, reading.mark, reading.settled)
 
     def _is_complete(self, path: Path) -> bool:
         status = path.stat()
@@ -181,7 +240,7 @@ class FileListener:
                 if accept_patiently(self._intake, self._source, batch, self._closing) is None or self._closing.is_set():
                     return  # the next process reads the file again: its events have the ids they had
                 batch = []
-        if self._take(iter(batch), mark, len(data)):
+        if self._take(batch, mark, lambda: len(data)):
             self._save(key, mark)
 
     def _whole_records(self, data: bytes, mark: Mark) -> Iterator[Record]:
@@ -192,12 +251,12 @@ class FileListener:
         except RecordError:
             yield Record(data[:MAX_FRAME_BYTES], position=f"{mark.name}:{mark.fingerprint}@rest")
 
-    def _take(self, records: Iterator[Record], mark: Mark, offset: int) -> bool:
-        batch = list(records)
+    def _take(self, batch: Sequence[Record], mark: Mark, offset: Callable[[], int]) -> bool:
+        """Take records, then move the mark to where ``offset`` says that all before is taken."""
         for start in range(0, len(batch), _BATCH):
             if accept_patiently(self._intake, self._source, batch[start : start + _BATCH], self._closing) is None:
                 return False
-        mark.offset = offset
+        mark.offset = offset()
         self._write_marks()
         return True
 
@@ -235,11 +294,3 @@ def _last_line_end(data: bytes) -> int:
     """Return where the last complete line ends; a line without end counts as complete once it is beyond the limit."""
     end = data.rfind(b"\n") + 1
     return end or (len(data) if len(data) > MAX_FRAME_BYTES else 0)
-
-
-def _line_records(data: bytes, mark: Mark) -> Iterator[Record]:
-    offset = mark.offset
-    for line in data.splitlines(keepends=True):
-        if line.strip():
-            yield Record(line.rstrip(b"\r\n"), position=f"{mark.name}:{mark.fingerprint}@{offset}")
-        offset += len(line)

@@ -13,6 +13,7 @@ import structlog
 
 from ingest.framing import FrameError, Framing, SyslogFraming
 from ingest.intake import Intake, Source
+from ingest.joining import Joined, Joiner
 from ingest.listeners import STOP_S, accept_patiently, address_of, bind
 from ingest.parsers import Record
 from wardwatch.errors import SettingsError, Unavailable
@@ -122,30 +123,44 @@ class TcpListener:
                 self._open.pop(threading.current_thread(), None)
 
     def _receive(self, connection: socket.socket, peer: str) -> None:
+        joiner = Joiner(self._source.parser.parts)
+        try:
+            ended = self._read_frames(connection, peer, joiner)
+        finally:
+            taken = self._take(connection, peer, joiner.flush())
+        if ended and taken:
+            _part(connection)
+
+    def _read_frames(self, connection: socket.socket, peer: str, joiner: Joiner) -> bool:
+        """Take what comes until the connection or our patience ends; return whether everything on it was dealt with."""
         framing = self._framing()
         progress = time.monotonic()
-        while not self._closing.is_set():
+        while not self._closing.is_set() and self._take(connection, peer, joiner.expire(time.monotonic())):
             begun = framing.pending
             if time.monotonic() - progress > (FRAME_S if begun else IDLE_S):
                 self._give_up(begun, peer)
-                return
+                return False
             try:
                 data = connection.recv(_READ_BYTES)
             except TimeoutError:
                 continue
             frames, refused = _cut(framing, data)
-            if frames and not self._take(connection, peer, frames):
-                return
+            now = time.monotonic()
+            if not self._take(connection, peer, [event for frame in frames for event in joiner.feed(frame, now)]):
+                return False
             if refused:
                 self._refuse(refused, peer)
             if refused or not data:
-                _part(connection)
-                return
+                return True
             if frames or not begun:
                 progress = time.monotonic()
+        return False
 
-    def _take(self, connection: socket.socket, peer: str, frames: Sequence[bytes]) -> bool:
-        records = [Record(frame, peer) for frame in frames]
+    def _take(self, connection: socket.socket, peer: str, events: Sequence[Joined]) -> bool:
+        """Take records and answer; return whether they were taken."""
+        if not events:
+            return True
+        records = [Record(event.data, peer) for event in events]
         answer = self._answer(self._intake, self._source, records, self._closing)
         if answer:
             connection.settimeout(HANDSHAKE_S)

@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from ingest.joining import Parts
 from ingest.scrub import Action
 from wardwatch.event import Document, LogSource
 
@@ -56,7 +57,9 @@ class Parser:
     the events of one record, at least one, and raises ParseError; ``policy`` maps fields to what the scrub does.
     ``title``, ``reads`` and ``logsources`` are its entry in the catalogue: the products, their formats, and the log
     sources of the events, where "*" stands for what the event decides. ``whole`` says that records span lines, so that
-    a file can be read only when it is complete; ``magic`` is how files start of which alone that is true.
+    a file can be read only when it is complete; ``magic`` is how files start of which alone that is true. ``parts``
+    tells of an event of several lines which line belongs to it (ingest/joining.py), so that what comes line by line is
+    joined on its way.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Parser:
     logsources: tuple[LogSource, ...]
     whole: bool = False
     magic: bytes | None = None
+    parts: Parts | None = None
 
     def is_whole(self, start: bytes) -> bool:
         """Tell whether a file that starts so can be read only when it is complete."""
@@ -137,6 +141,8 @@ PARSERS = (
     "cos_access",
     "api_gateway",
     "vcenter",
+    "snmp_trap",
+    "netflow",
     "reveal",
 )
 """Every source by its stable name, which is also its module here, or the file of its mapping."""

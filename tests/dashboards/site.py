@@ -15,8 +15,9 @@ from dashboards.app import create, server_of
 from dashboards.auth.people import People, Role, new_person
 from dashboards.console import Console
 from dashboards.hospitals import Hospitals
-from wardwatch.alert import AlertDocument, Severity, alert_id
+from wardwatch.alert import AlertDocument, Severity, alert_id, new_workflow
 from wardwatch.event import Event, event_id, rfc3339
+from wardwatch.service_levels import DEFAULT, Clock
 from wardwatch.settings import ConsoleSettings
 from wardwatch.store import AlertWrite, Outcome, Store
 from wardwatch.testing.ports import free_port, wait_until
@@ -181,9 +182,14 @@ def document(story: Story) -> AlertDocument:
     }
 
 
+def clock(story: Story) -> dict[str, Any]:
+    """Return the workflow of a new alert, as the alerter makes it."""
+    return new_workflow(Clock(DEFAULT, story.severity, UTC).started(story.start))
+
+
 def write(store: Store, *stories: Story) -> None:
     """Write alerts and their events as the stages do."""
-    results = store.alerts.write([AlertWrite(story.id, document(story)) for story in stories])
+    results = store.alerts.write([AlertWrite(story.id, document(story), None, clock(story)) for story in stories])
     assert [result.outcome for result in results] == [Outcome.STORED] * len(stories), results
     store.events.write([source_event(story) for story in stories])
 

@@ -44,7 +44,7 @@ def test_a_stream_ends_when_its_person_may_no_longer_see_it(
     end: Callable[[httpx.Client, Store], None], store: Store
 ) -> None:
     settings = ConsoleSettings(secure_cookies=False)
-    console = Console(settings, store, Hospitals(lambda: TENANTS), Feed(check_s=0.1))
+    console = Console(settings, store, Hospitals(lambda: TENANTS), feed=Feed(check_s=0.1))
     with visiting(console) as client:
         sign_in(client, "lin")
         with client.stream("GET", "/api/v1/stream") as answer:

@@ -51,6 +51,10 @@ ROWS: dict[str, Row] = {
     "POST /alerts/{alert}/acknowledge": _CHANGE,
     "POST /alerts/{alert}/close": _CHANGE,
     "POST /alerts/{alert}/reopen": _CHANGE,
+    "POST /alerts/{alert}/assign": _CHANGE,
+    "POST /alerts/{alert}/pause": _CHANGE,
+    "POST /alerts/{alert}/resume": _CHANGE,
+    "GET /alerts/{alert}/people": _ALERT,
     "POST /alerts/{alert}/undo": Row(303, 303, 404, 404),  # one can only undo one's own change
     "GET /api/v1/alerts": _JSON,
     "GET /api/v1/alerts/counts": _JSON,
@@ -58,6 +62,9 @@ ROWS: dict[str, Row] = {
     "POST /api/v1/alerts/{alert}/acknowledge": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/close": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/reopen": _JSON_CHANGE,
+    "POST /api/v1/alerts/{alert}/assign": _JSON_CHANGE,
+    "POST /api/v1/alerts/{alert}/pause": _JSON_CHANGE,
+    "POST /api/v1/alerts/{alert}/resume": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/undo": Row(401, 200, 404, 404),
     "GET /api/v1/openapi.json": Row(200, 200, 200, 200),
     "GET /api/v1/me": _JSON,
@@ -87,6 +94,8 @@ def test_a_route_answers_by_who_asks(route: str, visitor: str, store: Store, con
     if route.endswith(("reopen", "undo")):
         done = workflow.close(store, lin, VIP.id, state, Verdict.DUPLICATE)
         state, body["audit_id"] = workflow.state_of(done.alert.doc), done.audit_id
+    elif route.endswith("resume"):
+        state = workflow.state_of(workflow.pause(store, lin, VIP.id, state).alert.doc)
     with visiting(console) as client:
         token = ""
         if visitor != "anonymous":

@@ -98,7 +98,7 @@ def alerter(store: Store, producer: Sent | None = None, state: State | None = No
     settings = AlerterSettings(console_url="https://soc.example")
     live = SimpleNamespace(state=state or State())
     correlator = Correlator(lambda *_: (), lateness_ms=0, limit=10, longest_ms=lambda: 0)
-    return Alerter(store, producer or Sent(), tenants, settings, live, correlator, lambda: NOW)
+    return Alerter(store, producer or Sent(), tenants, settings, live, correlator, now=lambda: NOW)
 
 
 def read_event(number: int, *, user: str = "st_1", minute: float = 0.0, more: Mapping[str, Any] | None = None) -> Event:
@@ -151,6 +151,38 @@ def test_other_groups_windows_and_tenants_are_other_alerts(store: Store, ruleset
     events = [read_event(1), read_event(2, user="st_2"), read_event(3, minute=61), other_tenant]
     handled(store, [record(ruleset, each, n) for n, each in enumerate(events)])
     assert [own(each)["count"] for each in alerts(store)] == [1, 1, 1, 1]
+
+
+def test_a_new_alert_has_the_deadlines_of_its_hospital(store: Store, ruleset: Ruleset) -> None:
+    handled(store, [record(ruleset, read_event(1), 0)])
+    (alert,) = alerts(store)
+    assert own(alert)["ack_due"] == own(alert)["due_at"] == rfc3339(NOW + timedelta(minutes=30))
+    assert own(alert)["decide_due"] == rfc3339(NOW + timedelta(minutes=120))
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_window_goes_on_with_the_open_alert_of_the_one_before(store: Store, ruleset: Ruleset, together: bool) -> None:
+    records = [record(ruleset, read_event(n, minute=60 * n), n) for n in range(3)]
+    sent = Sent()
+    for batch in [records] if together else [[each] for each in records]:
+        handled(store, batch, sent)
+    first, *later = sorted(alerts(store), key=lambda doc: str(own(doc)["window_start"]))
+    assert [own(each)["continues"] for each in later] == [first["event"]["id"]] * 2
+    assert ["due_at" in own(each) for each in (first, *later)] == [True, False, False]
+    told = [orjson.loads(value or b"") for topic, value, _ in sent.records if topic == "alerts"]
+    assert {each["id"]: each["kind"] for each in told} == {
+        first["event"]["id"]: "created",
+        **{each["event"]["id"]: "updated" for each in later},
+    }
+
+
+def test_a_window_after_a_closed_alert_or_a_gap_begins_a_series(store: Store, ruleset: Ruleset) -> None:
+    handled(store, [record(ruleset, read_event(1), 0)])
+    (first,) = store.alerts.search(EVERYBODY, AlertQuery()).items
+    closed = {"status": "closed", "verdict": "duplicate"}
+    store.alerts.workflow(EVERYBODY, first.doc["event"]["id"], closed, version=first.version)
+    handled(store, [record(ruleset, read_event(2, minute=60), 1), record(ruleset, read_event(3, minute=180), 2)])
+    assert ["continues" in own(each) for each in alerts(store)] == [False, False, False]
 
 
 def test_an_alert_has_every_field_that_elastic_security_and_the_console_read(store: Store, ruleset: Ruleset) -> None:

@@ -62,9 +62,11 @@ def test_a_suppression_meets_its_rule_and_every_value_it_names(
 @given(late=st.timedeltas(timedelta(days=-400), timedelta(days=400)))
 def test_an_expired_suppression_has_no_effect(match: MatchRecord, late: timedelta) -> None:
     made = suppression.workflow({"s1": row(rule=RULE_ID)}, match, END + late)
-    assert (made["status"] == "suppressed") == (late < timedelta(0))
+    assert (made is not None) == (late < timedelta(0))
 
 
 def test_of_several_the_first_by_id_is_named(match: MatchRecord) -> None:
     rows = {"b": row(rule=RULE_ID), "a": row(rule=RULE_ID), "0": row(rule="another")}
-    assert suppression.workflow(rows, match, END - timedelta(1))["suppression_id"] == "a"
+    made = suppression.workflow(rows, match, END - timedelta(1))
+    assert made is not None
+    assert made["suppression_id"] == "a"

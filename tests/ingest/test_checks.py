@@ -24,7 +24,9 @@ def found(settings: Settings, part: str) -> list[Finding]:
     return [finding for finding in check(settings) if finding.part.startswith(part)]
 
 
-@pytest.mark.parametrize(("kind", "transport"), [(socket.SOCK_STREAM, "tcp"), (socket.SOCK_DGRAM, "udp")])
+@pytest.mark.parametrize(
+    ("kind", "transport"), [(socket.SOCK_STREAM, "tcp"), (socket.SOCK_DGRAM, "udp"), (socket.SOCK_DGRAM, "flow")]
+)
 def test_a_port_that_another_process_holds_fails_and_a_free_one_does_not(
     tmp_path: Path, kind: socket.SocketKind, transport: str
 ) -> None:
@@ -99,6 +101,19 @@ def test_a_key_of_tokens_that_others_may_read_fails(tmp_path: Path) -> None:
     key.chmod(0o644)
     (finding,) = found(settings_of(tmp_path, tcp("127.0.0.1:0")), "token key")
     assert (finding.state, finding.remedy) == ("FAILS", f"chmod 600 {key}")
+
+
+def test_a_community_that_everybody_knows_and_weak_protocols_are_warnings(tmp_path: Path) -> None:
+    values = {"parser": "snmp_trap", "transport": "snmp", "listen": "127.0.0.1:0"}
+    user = {"name": "ups", "auth": "md5", "auth_password": "maplesyrup"}
+    sources = [values, values | {"community": "public"}, values | {"users": [user]}]
+    findings = found(settings_of(tmp_path, *map(SourceSettings.model_validate, sources)), "snmp_trap snmp")
+    told = [(finding.state, finding.message) for finding in findings if "is free" not in finding.message]
+    assert told == [
+        ("FAILS", "nobody may send here"),
+        ("warning", "everybody knows the community public"),
+        ("warning", "MD5 or DES protect ups"),
+    ]
 
 
 def test_a_file_source_says_how_many_files_its_glob_names(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -322,3 +323,18 @@ def test_the_quarantine_drops_its_oldest_records_and_counts_them(tmp_path: Path)
     with pytest.raises(NotFound):
         quarantine.get(positions[0])
     quarantine.close()
+
+
+def test_two_sources_of_one_parser_are_counted_apart_by_their_names_and_are_one_source_for_rules(
+    tmp_path: Path,
+) -> None:
+    sources = [LINUX.model_copy(update={"name": name}) for name in ("dmz", "icu")]
+    with running(tmp_path, *sources) as site:
+        for number, records in enumerate(([linux(1)], [linux(2), b"\x00not linux"])):
+            with socket.create_connection(("127.0.0.1", site.port(number))) as out:
+                out.sendall(b"\n".join(records) + b"\n")
+        wait_until(lambda: site.counts("dmz")[0] + site.counts("icu")[0] == 3 and site.settled(), what="three records")
+        assert (site.counts("dmz"), site.counts("icu")) == ((1, 1, 0, 0), (2, 1, 0, 1))
+        assert {record.headers["source"] for record in on_bus(site.settings, topics.events("renai").name)} == {"linux"}
+        assert [letter["source"] for letter in dead_letters(site.settings)] == ["linux"]
+        assert {"dmz", "icu"} == set(site.intake.last)

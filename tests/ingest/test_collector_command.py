@@ -103,12 +103,13 @@ def test_init_writes_a_file_that_check_accepts_and_keeps_to_its_owner(tmp_path: 
     chain, key = write_certificate(tmp_path / "tls")
     log = tmp_path / "server_audit.log"
     log.touch()
-    port, file = free_block(3), tmp_path / "collector.toml"
+    port, file = free_block(4), tmp_path / "collector.toml"
     wanted = (
         f"hl7v2=mllp://127.0.0.1:{port}",
         f"dicom_audit=tls://127.0.0.1:{port + 1}",
         f"windows=http://127.0.0.1:{port + 2}/winlog",
         f"mysql_audit=file://{log}",
+        f"snmp_trap=snmp://127.0.0.1:{port + 3}",
     )
     sources = [argument for each in wanted for argument in ("--source", each)]
     more = ["--certificate", str(chain), "--key", str(key), "--data-dir", str(tmp_path / "data")]
@@ -118,9 +119,10 @@ def test_init_writes_a_file_that_check_accepts_and_keeps_to_its_owner(tmp_path: 
     checked = collector("check", "--config", str(file), "--json", WARDWATCH_HEALTH_PORT=str(free_port()))
     assert checked.returncode == 0, checked.stdout
     read = load(file).collector
-    assert [source.transport for source in read.sources] == ["mllp", "tls", "http", "file"]
+    assert [source.transport for source in read.sources] == ["mllp", "tls", "http", "file", "snmp"]
     assert (read.tenant, read.zone, read.sources[2].path) == ("renai", "Asia/Urumqi", "/winlog")
     assert len(read.sources[2].token.get_secret_value()) >= 32
+    assert len(read.sources[4].community.get_secret_value()) >= 32
     assert "# Time zone of the hospital.\nzone" in file.read_text("utf-8")
     again = collector("init", str(file), "--tenant", "renai", *sources[:2])
     assert again.returncode == 2
@@ -143,7 +145,14 @@ def test_init_asks_for_what_is_missing_and_asks_again_after_a_wrong_answer(tmp_p
 
 @pytest.mark.parametrize(
     "source",
-    ["hl7v2", "vax=tcp://0.0.0.0:1", "linux=mllp://0.0.0.0:1", "linux=tcp://here", "dicom_audit=tls://0.0.0.0:1"],
+    [
+        "hl7v2",
+        "vax=tcp://0.0.0.0:1",
+        "linux=mllp://0.0.0.0:1",
+        "linux=snmp://0.0.0.0:1",
+        "linux=tcp://here",
+        "dicom_audit=tls://0.0.0.0:1",
+    ],
 )
 def test_init_refuses_a_source_that_could_not_work_and_writes_nothing(tmp_path: Path, source: str) -> None:
     done = collector("init", str(tmp_path / "new.toml"), "--tenant", "renai", "--source", source)
@@ -156,6 +165,10 @@ def test_the_catalogue_names_every_source_with_the_transports_that_carry_it() ->
     assert list(found) == [name for name in PARSERS if name != "reveal"]
     assert found["hl7v2"]["transports"] == ["mllp", "file"]
     assert found["oracle_audit"]["transports"] == ["file"]  # its records span lines
+    assert (found.pop("snmp_trap")["transports"], found.pop("netflow")["transports"]) == (
+        ["snmp", "file"],
+        ["flow", "file"],
+    )
     for name, each in found.items():
         records = list(parser(name).split(parser(name).sample()))
         one_line = any(b"\n" not in record and b"\r" not in record for record in records)

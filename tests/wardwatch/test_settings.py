@@ -116,3 +116,23 @@ def test_whoever_opens_the_bus_of_the_settings_opens_it_with_its_access(package:
     sources = [path.read_text("utf-8") for path in (DOCS.parents[2] / package).rglob("*.py")]
     calls = [call for text in sources for call in re.findall(r"open_\w+\([^()]*\.bus_url[^()]*\)", text)]
     assert [call for call in calls if "bus_access" not in call] == []
+
+
+USER = '[[collector.sources]]\nparser = "snmp_trap"\ntransport = "snmp"\n[[collector.sources.users]]\nname = "ups"\n'
+
+
+@pytest.mark.parametrize(
+    ("passwords", "refused"),
+    [
+        ('auth_password = "hush"\n', "users.0.auth_password"),
+        ('auth_password = "hush-hush"\nprivacy = "aes"\n', "needs a privacy_password"),
+        ('auth_password = "hush-hush"\nprivacy = "aes"\nprivacy_password = "hush"\n', "needs a privacy_password"),
+    ],
+)
+def test_a_password_of_snmp_that_is_too_short_is_refused_and_never_printed(
+    tmp_path: Path, passwords: str, refused: str
+) -> None:
+    with pytest.raises(SettingsError, match=refused) as caught:
+        load(written(tmp_path, USER + passwords))
+    assert "hush" not in str(caught.value)
+    assert "hush" not in repr(load(written(tmp_path, USER + 'auth_password = "hush-hush"\n')))

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from wardwatch import service_levels
 from wardwatch.bus import open_bus
 from wardwatch.errors import NotFound
 from wardwatch.event import decode
@@ -76,6 +77,8 @@ def set_row(
     [bold]Example[/bold]: wardwatch tables set tenants renai '{"zone": "Asia/Shanghai"}'
     """
     row = decode(value.encode("utf-8", "surrogateescape"))
+    if table == service_levels.TABLE:
+        service_levels.check(row)
     with _opened() as opened:
         opened.put(table, tenant, key, row)
     typer.echo(f"{safe_text(key)} written to {table}")

@@ -83,7 +83,9 @@ class AlertQuery:
     """A filter over alerts; empty sets mean "any". ``text`` is searched as words in title, sentence and entities.
 
     ``entity`` is one exact value of ``related.*``, ``host.name``, ``user.id`` or ``wardwatch.alert.patient_token``.
-    ``closed_from`` finds alerts that were closed then or later and are closed still (``wardwatch.alert.closed_at``).
+    ``closed_from`` finds alerts that were closed then or later and are closed still (``wardwatch.alert.closed_at``),
+    ``due_before`` those whose running deadline is earlier. ``heads`` leaves out those that go on with another;
+    ``series`` finds those that go on with one of these; ``case`` those of one case.
     """
 
     tenants: frozenset[str] = frozenset()
@@ -97,10 +99,19 @@ class AlertQuery:
     created_from: datetime | None = None
     created_to: datetime | None = None
     closed_from: datetime | None = None
+    due_before: datetime | None = None
+    criticalities: frozenset[str] = frozenset()
+    heads: bool = False
+    series: frozenset[str] = frozenset()
+    case: str = ""
 
 
-AlertSort = Literal["newest", "priority"]
-"""``newest``: ``event.created`` descending; ``priority``: ``wardwatch.alert.priority`` descending, oldest first."""
+CountBy = Literal["severity", "status", "tenant", "rule", "verdict", "series"]
+"""What alerts are counted by; ``series`` is the alert that they go on with."""
+
+AlertSort = Literal["newest", "priority", "due"]
+"""``newest``: ``event.created`` descending; ``priority``: ``wardwatch.alert.priority`` descending, then as ``due``:
+``wardwatch.alert.due_at`` ascending, those without one last, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,15 @@ class Page:
     items: list[Stored]
     total: int
     after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowChange:
+    """Fields of one alert's workflow to change (names of alert.WORKFLOW; None removes one), as of a version."""
+
+    id: str
+    changes: Mapping[str, Any]
+    version: Version
 
 
 class Alerts(Protocol):
@@ -126,15 +146,19 @@ class Alerts(Protocol):
     ) -> Page:
         """Return a page of alerts by key (no offsets); NotFound is never raised for tenants out of scope: no rows."""
 
-    def count(
-        self, scope: Scope, query: AlertQuery, by: Literal["severity", "status", "tenant", "rule", "verdict"]
-    ) -> dict[str, int]:
+    def count(self, scope: Scope, query: AlertQuery, by: CountBy) -> dict[str, int]:
         """Return how many alerts match, by the values of one field."""
 
     def workflow(self, scope: Scope, identifier: str, changes: Mapping[str, Any], *, version: Version) -> Stored:
         """Change workflow fields (names of alert.WORKFLOW; None removes one); visible to ``search`` on return.
 
         Raises NotFound, Conflict (the document changed since ``version`` was read).
+        """
+
+    def workflows(self, scope: Scope, changes: Sequence[WorkflowChange]) -> list[Result]:
+        """Change many alerts, each by itself: STORED, or CONFLICT for one that changed, is gone or out of scope.
+
+        Visible to ``search`` on return. Raises RejectedByStore for a field that is not the workflow's.
         """
 
     def expire(self, tenant: str, before: datetime) -> int:

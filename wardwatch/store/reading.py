@@ -41,6 +41,7 @@ class AlertKeys:
     priority: float
     severity: int
     rule: str
+    criticality: str
     entities: frozenset[str]
     text: str
 
@@ -63,6 +64,7 @@ def alert_keys(write: AlertWrite) -> AlertKeys:
         priority=float(priority),
         severity=severity,
         rule="".join(texts(dig(doc, "rule.id"))),
+        criticality="".join(texts(dig(doc, "wardwatch.alert.asset_criticality"))),
         entities=frozenset(entities),
         text="\n".join([*titles, *sorted(entities)]),
     )

@@ -130,6 +130,105 @@ def test_the_brackets_and_commas_of_a_json_array_are_filtered(tmp_path: Path) ->
         assert site.counts("mysql_audit") == (6, 3, 3, 0)
 
 
+AUDIT = [
+    b'type=SYSCALL msg=audit(1772302269.155:%d): arch=c000003e syscall=59 success=yes pid=4188 exe="/usr/bin/tar"',
+    b'type=EXECVE msg=audit(1772302269.155:%d): argc=2 a0="tar" a1="czf"',
+    b'type=CWD msg=audit(1772302269.155:%d): cwd="/root"',
+    b"type=EOE msg=audit(1772302269.155:%d): ",
+]
+
+
+def audit(*parts: tuple[int, int]) -> bytes:
+    """Return lines, each the so manieth of the event of a serial."""
+    return b"".join(AUDIT[number] % serial + b"\n" for serial, number in parts)
+
+
+def append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def types(site: Running) -> list[tuple[int, list[str]]]:
+    return sorted((event["event.sequence"], event["auditd.type"]) for event in events(site.settings))
+
+
+def test_records_of_one_audit_event_are_joined_across_reads_and_between_others(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    with running(tmp_path / "data", source(log, "auditd")) as site:
+        append(log, audit((1, 0), (2, 0), (1, 1)))
+        wait_until(lambda: read_to(tmp_path) == 0, what="a look at the file")
+        append(log, audit((2, 1), (1, 2), (2, 2), (2, 3)))
+        accepted(site, "auditd", 1)  # the first one has no end yet
+        append(log, audit((1, 3)))
+        accepted(site, "auditd", 2)
+        wait_until(lambda: read_to(tmp_path) == log.stat().st_size, what="the mark at the end")
+        assert types(site) == [(1, ["SYSCALL", "EXECVE", "CWD"]), (2, ["SYSCALL", "EXECVE", "CWD"])]
+
+
+def read_to(folder: Path) -> int | None:
+    """Return the one mark that is on disk, None before there is one."""
+    marks = [mark for path in folder.rglob("positions-*.json") for mark in orjson.loads(path.read_bytes()).values()]
+    return next((mark["offset"] for mark in marks if mark["name"].startswith("audit")), None)
+
+
+def test_an_audit_event_that_is_not_complete_outlives_the_collector(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    append(log, audit((1, 0), (2, 0), (2, 3), (1, 1)))
+    with running(tmp_path / "data", source(log, "auditd")) as site:
+        accepted(site, "auditd", 1)
+        assert read_to(tmp_path) == 0
+    append(log, audit((1, 2), (1, 3)))
+    with running(tmp_path / "data", source(log, "auditd")) as site:
+        wait_until(lambda: read_to(tmp_path) == log.stat().st_size and site.settled(), what="the mark at the end")
+        assert len({event["event.id"] for event in events(site.settings)}) == 2
+        assert types(site)[0] == (1, ["SYSCALL", "EXECVE", "CWD"])
+
+
+def test_an_audit_event_without_end_is_taken_after_a_few_seconds(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    append(log, audit((1, 0), (1, 1)))
+    with running(tmp_path / "data", source(log, "auditd")) as site:
+        accepted(site, "auditd", 1)
+        assert types(site) == [(1, ["SYSCALL", "EXECVE"])]
+
+
+def test_an_audit_event_is_taken_as_it_is_where_its_file_is_gone_or_begun_anew(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    with running(tmp_path / "data", source(log, "auditd")) as site:
+        append(log, audit((1, 0)))
+        wait_until(lambda: read_to(tmp_path) == 0, what="a look at the file")
+        log.write_bytes(audit((2, 0), (2, 3)))  # copied and truncated
+        accepted(site, "auditd", 2)
+        append(log, audit((3, 0), (4, 0), (4, 3)))
+        accepted(site, "auditd", 3)
+        log.unlink()
+        accepted(site, "auditd", 4)
+
+
+def test_audit_records_by_syslog_are_joined(tmp_path: Path) -> None:
+    lines = [
+        b"<134>Mar  1 02:12:00 lis-02 audispd: node=lis-02 " + line
+        for line in audit((1, 0), (2, 0), (1, 1), (2, 1), (1, 3)).splitlines()
+    ]
+    sources = [
+        SourceSettings.model_validate({"parser": "auditd", "transport": each, "listen": "127.0.0.1:0"})
+        for each in ("tcp", "udp")
+    ]
+    with running(tmp_path, *sources) as site:
+        with socket.create_connection(("127.0.0.1", site.port())) as tcp:
+            for line in lines:
+                tcp.sendall(line + b"\n")
+            tcp.shutdown(socket.SHUT_WR)
+            assert tcp.recv(1) == b""  # closed once all is durable
+        accepted(site, "auditd", 2)
+        assert types(site) == [(1, ["SYSCALL", "EXECVE"]), (2, ["SYSCALL", "EXECVE"])]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            for line in lines:
+                udp.sendto(line.replace(b":1)", b":3)").replace(b":2)", b":4)"), ("127.0.0.1", site.port(1)))
+        accepted(site, "auditd", 4)
+        assert types(site)[2:] == [(3, ["SYSCALL", "EXECVE"]), (4, ["SYSCALL", "EXECVE"])]
+
+
 def test_every_datagram_is_one_record(tmp_path: Path) -> None:
     udp = SourceSettings(parser="linux", transport="udp", listen="127.0.0.1:0")
     with running(tmp_path, udp) as site, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:

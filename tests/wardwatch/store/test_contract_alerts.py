@@ -15,7 +15,7 @@ import pytest
 from tests.wardwatch.store.samples import EVERYBODY, START, alert, settle
 from wardwatch.alert import AlertDocument, Severity, Status, Verdict
 from wardwatch.errors import Conflict, NotFound, RecordError, RejectedByStore
-from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Result, Scope, Store, Stored
+from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Result, Scope, Store, Stored, WorkflowChange
 
 STORED, CONFLICT = Result(Outcome.STORED), Result(Outcome.CONFLICT)
 
@@ -482,3 +482,81 @@ def test_any_field_name_and_type_lives_beside_any_other(store: Store, tenant: st
     assert [own(read(store, name))["group_by"] for name in ids] == [
         own(Stored(write.doc, ""))["group_by"] for write in (first, second, many)
     ]
+
+
+def with_due(store: Store, tenant: str, *dues: str | None) -> list[str]:
+    """Create alerts of one priority, numbered in order of creation, with these deadlines."""
+    writes = [
+        replace(alert(tenant, number), workflow={"status": "new", **({"due_at": due} if due else {})})
+        for number, due in enumerate(dues)
+    ]
+    return create(store, *writes)
+
+
+@pytest.mark.parametrize("sort", ["priority", "due"])
+def test_of_one_priority_the_nearest_deadline_comes_first_over_all_pages(
+    store: Store, tenant: str, sort: AlertSort
+) -> None:
+    late, none, soon, also_none, same = with_due(
+        store, tenant, "2026-03-11T02:00:00.000Z", None, "2026-03-10T02:15:00.000Z", None, "2026-03-11T02:00:00.000Z"
+    )
+    seen: list[str] = []
+    after: str | None = None
+    while True:
+        page = store.alerts.search(EVERYBODY, of(tenant), sort=sort, after=after, limit=2)
+        seen += [item.doc["event"]["id"] for item in page.items]
+        if (after := page.after) is None:
+            break
+    assert seen == [soon, late, same, none, also_none]
+
+
+def test_alerts_are_found_by_their_deadline(store: Store, tenant: str) -> None:
+    soon, later, _ = with_due(store, tenant, "2026-03-10T02:15:00.000Z", "2026-03-10T02:30:00.000Z", None)
+    moment = datetime(2026, 3, 10, 2, 30, tzinfo=UTC)
+    assert found(store, replace(of(tenant), due_before=moment)) == [soon]
+    assert set(found(store, replace(of(tenant), due_before=moment + timedelta(seconds=1)))) == {soon, later}
+
+
+def test_alerts_are_found_by_criticality_series_and_case(store: Store, tenant: str) -> None:
+    first, second, third = (
+        replace(alert(tenant, number, asset_criticality=name)) for number, name in enumerate(("therapy", "office", ""))
+    )
+    create(store, first)
+    create(store, replace(second, workflow={"status": "new", "continues": first.id, "case_id": "c1"}), third)
+    assert found(store, replace(of(tenant), criticalities=frozenset({"therapy", "diagnostic"}))) == [first.id]
+    assert set(found(store, replace(of(tenant), heads=True))) == {first.id, third.id}
+    series = replace(of(tenant), series=frozenset({first.id, third.id}))
+    assert found(store, series) == [second.id]
+    assert store.alerts.count(EVERYBODY, series, "series") == {first.id: 1}
+    assert found(store, replace(of(tenant), case="c1")) == [second.id]
+
+
+def test_many_workflows_are_changed_each_by_itself(store: Store, tenant: str) -> None:
+    writes = [alert(tenant, number) for number in range(4)]
+    create(store, *writes)
+    versions = [read(store, write.id).version for write in writes]
+    store.alerts.workflow(EVERYBODY, writes[1].id, {"assignee": "lin"}, version=versions[1])
+    closing = {"status": "closed", "verdict": "duplicate"}
+    absent = alert(tenant, 99).id
+    changes = [
+        *(WorkflowChange(write.id, closing, version) for write, version in zip(writes, versions, strict=True)),
+        WorkflowChange(absent, closing, versions[0]),
+    ]
+    results = store.alerts.workflows(EVERYBODY, changes)
+    assert results == [STORED, CONFLICT, STORED, STORED, CONFLICT]
+    assert set(found(store, replace(of(tenant), verdicts=frozenset({Verdict.DUPLICATE})))) == {
+        writes[0].id,
+        writes[2].id,
+        writes[3].id,
+    }
+    assert own(read(store, writes[1].id))["status"] == "new"
+
+
+def test_many_workflows_are_changed_only_in_scope(store: Store, tenant: str) -> None:
+    write = alert(tenant)
+    create(store, write)
+    change = WorkflowChange(write.id, {"assignee": "ren"}, read(store, write.id).version)
+    assert store.alerts.workflows(Scope("ren", frozenset({f"{tenant}x"})), [change]) == [CONFLICT]
+    assert "assignee" not in own(read(store, write.id))
+    with pytest.raises(RejectedByStore, match="count"):
+        store.alerts.workflows(EVERYBODY, [replace(change, changes={"count": 5})])

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.wardwatch.store.samples import EVERYBODY, alert, event
 from wardwatch.errors import SettingsError, StoreUnavailable
 from wardwatch.store import AlertQuery, Outcome, Result, open_store
 from wardwatch.store.sqlite import database
-from wardwatch.store.sqlite.database import match, words
+from wardwatch.store.sqlite.database import SCHEMA_VERSION, match, words
 
 WRITER = """
 import sys
@@ -105,8 +106,27 @@ def test_a_file_of_a_newer_version_is_refused(url: str) -> None:
     with sqlite3.connect(url.removeprefix("sqlite:///")) as other:
         other.execute("PRAGMA user_version = 99")
     other.close()
-    with pytest.raises(SettingsError, match="has schema 99, this version reads 1"):
+    with pytest.raises(SettingsError, match=f"has schema 99, this version reads {SCHEMA_VERSION}"):
         store.ping()
+
+
+def test_a_file_of_an_older_version_is_taken_over_with_what_it_holds(url: str) -> None:
+    write = alert("renai", asset_criticality="therapy")
+    path = Path(url.removeprefix("sqlite:///"))
+    path.parent.mkdir()
+    with sqlite3.connect(path) as older:
+        older.executescript(database._SCHEMAS[0])
+        older.execute(
+            "INSERT INTO alerts (id, tenant, month, version, created, priority, severity, rule, doc, workflow)"
+            " VALUES (?, 'renai', '202603', 1, 1, 50, 73, 'vip_lookup', ?, ?)",
+            (write.id, orjson.dumps(write.doc), '{"status": "new"}'),
+        )
+        older.execute("PRAGMA user_version = 1")
+    older.close()
+    store = open_store(url)
+    found = store.alerts.search(EVERYBODY, AlertQuery(criticalities=frozenset({"therapy"})), sort="due").items
+    assert [item.doc["event"]["id"] for item in found] == [write.id]
+    store.close()
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:"])
@@ -121,7 +141,8 @@ def test_the_queue_is_read_by_its_indexes(url: str) -> None:
     store.close()
     plans = {
         "newest": "SELECT * FROM alerts ORDER BY created DESC, id LIMIT 50",
-        "priority": "SELECT * FROM alerts ORDER BY priority DESC, created, id LIMIT 50",
+        "priority": "SELECT * FROM alerts ORDER BY priority DESC, due, created, id LIMIT 50",
+        "due": "SELECT * FROM alerts ORDER BY due, created, id LIMIT 50",
     }
     connection = sqlite3.connect(url.removeprefix("sqlite:///"))
     for name, statement in plans.items():

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from wardwatch.alert import WORKFLOW, parse_alert_id
 from wardwatch.errors import Conflict, NotFound, RecordError, StoreUnavailable
 from wardwatch.event import encode
-from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored
+from wardwatch.store import (
+    AlertQuery,
+    AlertSort,
+    AlertWrite,
+    CountBy,
+    Outcome,
+    Page,
+    Result,
+    Scope,
+    Stored,
+    WorkflowChange,
+)
 from wardwatch.store.cursor import decode_cursor, page_size
 from wardwatch.store.elasticsearch.bulk import Answer, BulkWriter, Item
 from wardwatch.store.elasticsearch.client import answers, split_version
@@ -42,21 +53,32 @@ from wardwatch.store.reading import (
 
 _CREATED = {"event.created": {"order": "desc"}}
 _ID = {"event.id": {"order": "asc"}}
+_NEVER_MS = 253_402_300_799_000  # the end of the year 9999
+_DUE: list[dict[str, Any]] = [
+    {"wardwatch.alert.due_at": {"order": "asc", "missing": _NEVER_MS, "unmapped_type": "date"}},
+    {"event.created": {"order": "asc"}},
+    _ID,
+]
 _SORT: dict[str, list[dict[str, Any]]] = {
     "newest": [_CREATED, _ID],
     "priority": [
         {"wardwatch.alert.priority": {"order": "desc", "missing": 0}},
-        {"event.created": {"order": "asc"}},
-        _ID,
+        *_DUE,
     ],
+    "due": _DUE,
 }
-_KINDS: dict[str, tuple[type, ...]] = {"newest": (int, str), "priority": (float, int, str)}
+_KINDS: dict[str, tuple[type, ...]] = {
+    "newest": (int, str),
+    "priority": (float, int, int, str),
+    "due": (int, int, str),
+}
 _FIELD = {
     "severity": "event.severity",
     "status": "wardwatch.alert.status",
     "tenant": "_index",
     "rule": "rule.id",
     "verdict": "wardwatch.alert.verdict",
+    "series": "wardwatch.alert.continues",
 }
 _VALUES = 10_000  # of one field that are counted
 _DETECTION = Scope("detection")
@@ -111,9 +133,7 @@ class ElasticsearchAlerts:
         )
         return page(answer, page_size(limit), _stored)
 
-    def count(
-        self, scope: Scope, query: AlertQuery, by: Literal["severity", "status", "tenant", "rule", "verdict"]
-    ) -> dict[str, int]:
+    def count(self, scope: Scope, query: AlertQuery, by: CountBy) -> dict[str, int]:
         """Return how many alerts match, by the values of one field; alerts without a value are not counted."""
         answer = search(
             self._client,
@@ -147,6 +167,23 @@ class ElasticsearchAlerts:
                 **split_version(version),
             )
         return _stored({**response.body, "_source": response["get"]["_source"]})
+
+    def workflows(self, scope: Scope, changes: Sequence[WorkflowChange]) -> list[Result]:
+        """Change many alerts in one request, each by itself."""
+        results = [Result(Outcome.CONFLICT)] * len(changes)
+        items: dict[int, Item] = {}
+        for place, each in enumerate(changes):
+            check_workflow(each.changes)
+            index = _readable(scope, each.id)
+            if index:
+                body = encode({"doc": {"wardwatch": {"alert": dict(each.changes)}}, "detect_noop": False})
+                items[place] = Item("update", index, each.id, body, split_version(each.version))
+        for place, answer in zip(items, self._bulk.write(list(items.values())), strict=True):
+            results[place] = _result(answer)
+        if items:
+            with answers("alerts"):
+                self._client.indices.refresh(index=sorted({item.index for item in items.values()}))
+        return results
 
     def expire(self, tenant: str, before: datetime) -> int:
         """Delete whole months before the moment."""
@@ -234,4 +271,11 @@ def _filter(scope: Scope, query: AlertQuery) -> list[Clause]:
     if query.text.strip():
         clauses += phrases(TEXT, terms(query.text))
     clauses += time_range("event.created", query.created_from, query.created_to)
+    clauses += time_range("wardwatch.alert.due_at", None, query.due_before)
+    clauses += one_of("wardwatch.alert.asset_criticality", query.criticalities)
+    clauses += one_of(_FIELD["series"], query.series)
+    if query.heads:
+        clauses.append({"bool": {"must_not": {"exists": {"field": _FIELD["series"]}}}})
+    if query.case:
+        clauses.append({"term": {"wardwatch.alert.case_id": query.case}})
     return clauses + time_range("wardwatch.alert.closed_at", query.closed_from, None)

@@ -87,6 +87,11 @@ _ALERT: Final = {
     "wardwatch.alert.last_seen": _MOMENT,
     "wardwatch.alert.ack_at": _MOMENT,
     "wardwatch.alert.closed_at": _MOMENT,
+    "wardwatch.alert.ack_due": _MOMENT,
+    "wardwatch.alert.decide_due": _MOMENT,
+    "wardwatch.alert.due_at": _MOMENT,
+    "wardwatch.alert.paused_at": _MOMENT,
+    "wardwatch.alert.decided_at": _MOMENT,
     TEXT: {"type": "text"},
     ENTITIES: _KEYWORD,
 }

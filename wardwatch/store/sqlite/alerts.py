@@ -5,14 +5,25 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
 from wardwatch.alert import parse_alert_id
 from wardwatch.errors import Conflict, NotFound, RecordError
 from wardwatch.event import encode, rfc3339
-from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Page, Result, Scope, Stored
+from wardwatch.store import (
+    AlertQuery,
+    AlertSort,
+    AlertWrite,
+    CountBy,
+    Outcome,
+    Page,
+    Result,
+    Scope,
+    Stored,
+    WorkflowChange,
+)
 from wardwatch.store.reading import (
     AlertKeys,
     alert_keys,
@@ -26,8 +37,9 @@ from wardwatch.store.reading import (
 from wardwatch.store.sqlite.database import Condition, Database, every, match, words
 
 _ORDER: dict[str, dict[str, type]] = {
-    "newest": {"created": int, "id": str},
-    "priority": {"priority": float, "created": int, "id": str},
+    "newest": {"-created": int, "id": str},
+    "priority": {"-priority": float, "due": str, "created": int, "id": str},
+    "due": {"due": str, "created": int, "id": str},
 }
 _CLOSED_AT = "strftime('%Y-%m-%dT%H:%M:%fZ', json_extract(workflow, '$.closed_at'))"  # as rfc3339 writes it
 
@@ -57,9 +69,7 @@ class SqliteAlerts:
         rows, total, more = self._database.page("alerts", _where(scope, query), _ORDER[sort], after, limit)
         return Page([_stored(row) for row in rows], total, more)
 
-    def count(
-        self, scope: Scope, query: AlertQuery, by: Literal["severity", "status", "tenant", "rule", "verdict"]
-    ) -> dict[str, int]:
+    def count(self, scope: Scope, query: AlertQuery, by: CountBy) -> dict[str, int]:
         """Return how many alerts match, by the values of one field; alerts without a value are not counted."""
         where, values = _where(scope, query)
         rows = self._database.read(
@@ -76,14 +86,21 @@ class SqliteAlerts:
             row = _row(connection, identifier)
             if row is None:
                 raise NotFound(f"no alert {identifier!r}", step="store")
-            if str(row["version"]) != version:
+            if not _change(connection, row, changes, version):
                 raise Conflict(f"alert {identifier} was changed meanwhile", step="store")
-            merged = {**orjson.loads(row["workflow"]), **changes}
-            workflow = encode({name: value for name, value in merged.items() if value is not None}).decode()
-            connection.execute(
-                "UPDATE alerts SET workflow = ?, version = version + 1 WHERE seq = ?", (workflow, row["seq"])
-            )
             return _stored(_row(connection, identifier) or row)
+
+    def workflows(self, scope: Scope, changes: Sequence[WorkflowChange]) -> list[Result]:
+        """Change many alerts in one transaction, each by itself."""
+        results = []
+        for each in changes:
+            check_workflow(each.changes)
+        with self._database.write() as connection:
+            for each in changes:
+                row = _row(connection, each.id)
+                taken = row and scope.allows(row["tenant"]) and _change(connection, row, each.changes, each.version)
+                results.append(Result(Outcome.STORED if taken else Outcome.CONFLICT))
+        return results
 
     def expire(self, tenant: str, before: datetime) -> int:
         """Delete whole months before the moment."""
@@ -104,6 +121,16 @@ def _row(connection: sqlite3.Connection, identifier: str) -> sqlite3.Row | None:
     return row
 
 
+def _change(connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str, Any], version: str) -> bool:
+    """Change the workflow in the row unless it has another version; tell whether it was changed."""
+    if str(row["version"]) != version:
+        return False
+    merged = {**orjson.loads(row["workflow"]), **changes}
+    workflow = encode({name: value for name, value in merged.items() if value is not None}).decode()
+    connection.execute("UPDATE alerts SET workflow = ?, version = version + 1 WHERE seq = ?", (workflow, row["seq"]))
+    return True
+
+
 def _stored(row: sqlite3.Row) -> Stored:
     doc = orjson.loads(row["doc"])
     doc["wardwatch"]["alert"].update(orjson.loads(row["workflow"]))
@@ -118,14 +145,14 @@ def _write(connection: sqlite3.Connection, write: AlertWrite) -> Result:
     before = _row(connection, write.id)
     if (str(before["version"]) if before else None) != write.version:
         return Result(Outcome.CONFLICT)
-    columns = (keys.created_ms, keys.priority, keys.severity, keys.rule, doc)
+    columns = (keys.created_ms, keys.priority, keys.severity, keys.rule, keys.criticality, doc)
     if before is None:
         seq = _insert(connection, write, columns)
     else:
         seq = before["seq"]
         connection.execute(
-            "UPDATE alerts SET version = version + 1, created = ?, priority = ?, severity = ?, rule = ?, doc = ?"
-            " WHERE seq = ?",
+            "UPDATE alerts SET version = version + 1, created = ?, priority = ?, severity = ?, rule = ?,"
+            " criticality = ?, doc = ? WHERE seq = ?",
             (*columns, seq),
         )
     _index(connection, seq, keys)
@@ -134,8 +161,8 @@ def _write(connection: sqlite3.Connection, write: AlertWrite) -> Result:
 
 def _insert(connection: sqlite3.Connection, write: AlertWrite, columns: tuple[object, ...]) -> int | None:
     return connection.execute(
-        "INSERT INTO alerts (id, tenant, month, version, created, priority, severity, rule, doc, workflow)"
-        " VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO alerts (id, tenant, month, version, created, priority, severity, rule, criticality, doc,"
+        " workflow) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)",
         (write.id, *parse_alert_id(write.id), *columns, orjson.dumps(dict(write.workflow)).decode()),
     ).lastrowid
 
@@ -156,6 +183,8 @@ def _where(scope: Scope, query: AlertQuery) -> Condition:
         ("severity", severity_numbers(query.severities) or None),
         ("verdict", query.verdicts or None),
         ("rule", query.rules or None),
+        ("criticality", query.criticalities or None),
+        ("series", query.series or None),
     ]
     for column, values in one_of:
         if values is not None:
@@ -173,4 +202,10 @@ def _where(scope: Scope, query: AlertQuery) -> Condition:
         parts.append(("created < ?", [unix_ms(query.created_to)]))
     if query.closed_from:
         parts.append((f"{_CLOSED_AT} >= ?", [rfc3339(query.closed_from)]))
+    if query.due_before:
+        parts.append(("due < ?", [rfc3339(query.due_before)]))
+    if query.heads:
+        parts.append(("series IS NULL", []))
+    if query.case:
+        parts.append(('"case" = ?', [query.case]))
     return every(parts)

@@ -17,9 +17,9 @@ from wardwatch.store.cursor import decode_cursor, encode_cursor, page_size
 from wardwatch.store.reading import terms, texts
 
 BUSY_S = 5.0
-SCHEMA_VERSION = 1
 
-_SCHEMA = """
+_SCHEMAS = (
+    """
 CREATE TABLE alerts (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, month TEXT NOT NULL,
     version INTEGER NOT NULL, created INTEGER NOT NULL, priority REAL NOT NULL, severity INTEGER NOT NULL,
@@ -47,7 +47,23 @@ CREATE TABLE documents (
     doc BLOB NOT NULL, PRIMARY KEY (collection, id)
 );
 CREATE INDEX documents_newest ON documents (collection, at DESC, id);
-"""
+""",
+    """
+ALTER TABLE alerts ADD COLUMN criticality TEXT NOT NULL DEFAULT '';
+ALTER TABLE alerts ADD COLUMN series TEXT AS (json_extract(workflow, '$.continues')) VIRTUAL;
+ALTER TABLE alerts ADD COLUMN "case" TEXT AS (json_extract(workflow, '$.case_id')) VIRTUAL;
+ALTER TABLE alerts ADD COLUMN due TEXT AS (coalesce(json_extract(workflow, '$.due_at'), '9999')) VIRTUAL;
+UPDATE alerts
+    SET criticality = coalesce(json_extract(CAST(doc AS TEXT), '$.wardwatch.alert.asset_criticality'), '');
+DROP INDEX alerts_priority;
+CREATE INDEX alerts_priority ON alerts (priority DESC, due, created, id);
+CREATE INDEX alerts_due ON alerts (due, created, id);
+CREATE INDEX alerts_series ON alerts (series) WHERE series IS NOT NULL;
+CREATE INDEX alerts_case ON alerts ("case") WHERE "case" IS NOT NULL;
+""",
+)
+"""What makes each version of the schema from the one before it."""
+SCHEMA_VERSION = len(_SCHEMAS)
 
 _HAN = re.compile(r"([\u2e80-\u2fff\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
 
@@ -96,21 +112,20 @@ class Database:
     ) -> tuple[list[sqlite3.Row], int, str | None]:
         """Return a page of rows, the number of all rows that meet the condition, and the cursor of the next page.
 
-        ``order`` names columns and their types, the first descending, the others ascending. Raises RecordError for a
-        garbled cursor.
+        ``order`` names columns and their types; a name behind ``-`` descends. Raises RecordError for a garbled cursor.
         """
         where, values = condition
+        names = [name.lstrip("-") for name in order]
         key = decode_cursor(after, tuple(order.values())) if after is not None else []
-        first, *rest = order
-        marks = ", ".join("?" * len(rest))
-        beyond = f" AND {first} <= ? AND ({first} < ? OR ({', '.join(rest)}) > ({marks}))" if key else ""
+        beyond, passed = _beyond(list(order), key) if key else ("1", [])
         total = self.read(f"SELECT count(*) FROM {table} WHERE {where}", values)[0][0]  # noqa: S608
         size = page_size(limit)
+        by = ", ".join(f"{name.lstrip('-')} DESC" if name.startswith("-") else name for name in order)
         rows = self.read(
-            f"SELECT * FROM {table} WHERE {where}{beyond} ORDER BY {first} DESC, {', '.join(rest)} LIMIT ?",  # noqa: S608
-            [*values, *key[:1], *key, size + 1],
+            f"SELECT * FROM {table} WHERE {where} AND {beyond} ORDER BY {by} LIMIT ?",  # noqa: S608
+            [*values, *passed, size + 1],
         )
-        more = encode_cursor([rows[size - 1][name] for name in order]) if len(rows) > size else None
+        more = encode_cursor([rows[size - 1][name] for name in names]) if len(rows) > size else None
         return rows[:size], total, more
 
     def close(self) -> None:
@@ -150,12 +165,12 @@ class Database:
         connection.create_function("holds", 3, _holds, deterministic=True)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        if _schema_version(connection) == 0:
+        if _schema_version(connection) < SCHEMA_VERSION:
             connection.execute("BEGIN IMMEDIATE")
-            if _schema_version(connection) == 0:  # another process may have been first
-                for statement in _SCHEMA.split(";\n"):
+            for schema in _SCHEMAS[_schema_version(connection) :]:  # another process may have been first
+                for statement in filter(str.strip, schema.split(";\n")):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             connection.execute("COMMIT")
         if (found := _schema_version(connection)) != SCHEMA_VERSION:
             raise SettingsError(
@@ -163,6 +178,16 @@ class Database:
                 step="store",
                 remedy="run the version that wrote it, or name another file",
             )
+
+
+def _beyond(order: Sequence[str], key: Sequence[Any]) -> Condition:
+    """Return the condition that a row stands behind the key; its first part is one that an index can use."""
+    name, *rest = order
+    column, sign = name.lstrip("-"), "<" if name.startswith("-") else ">"
+    if not rest:
+        return f"{column} {sign} ?", key[:1]
+    deeper, values = _beyond(rest, key[1:])
+    return f"{column} {sign}= ? AND ({column} {sign} ? OR ({deeper}))", [key[0], key[0], *values]
 
 
 def _schema_version(connection: sqlite3.Connection) -> int:

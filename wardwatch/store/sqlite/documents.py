@@ -12,7 +12,7 @@ from wardwatch.store import Collection, Find, Page, Stored
 from wardwatch.store.reading import read_document, texts
 from wardwatch.store.sqlite.database import Condition, Database, every
 
-_NEWEST: dict[str, type] = {"at": int, "id": str}
+_NEWEST: dict[str, type] = {"-at": int, "id": str}
 
 
 class SqliteDocuments:

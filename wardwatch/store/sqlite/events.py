@@ -16,7 +16,7 @@ from wardwatch.store import Kinds, Outcome, Page, Result, Scope, Stored, Values
 from wardwatch.store.reading import event_day, read_event, terms, texts, unix_ms
 from wardwatch.store.sqlite.database import Condition, Database, every, match, words
 
-_NEWEST: dict[str, type] = {"at": int, "id": str}
+_NEWEST: dict[str, type] = {"-at": int, "id": str}
 _FIRST = -(2**63)  # the least integer of SQLite
 _SCANNED = 500  # events that a scan reads at a time
 
