@@ -6,7 +6,7 @@ hospital's topics it may write to, its certificate says, never what it sends.
 
 from __future__ import annotations
 
-import structlog
+import threading
 
 from ingest.listeners import address_of
 from ingest.relay.app import RelayApp
@@ -22,10 +22,8 @@ from wardwatch.stage import Runtime
 from wardwatch.tables import Tables
 from wardwatch.topics import TABLES
 
-log = structlog.get_logger()
-
 _REPORT_S = 1.0
-_PINGS_EVERY = 10  # reports
+_PING_S = 10.0
 _TABLES_S = 5.0
 
 
@@ -40,30 +38,35 @@ def run(settings: Settings, runtime: Runtime) -> None:
     app = RelayApp(writers, Enrolment(tables, certifying, own.certificate_days), runtime)
     server = RelayServer(settings.relay.listen, tls, app.answer, app.handshake_refused)
     address = address_of(server.socket)
-    count = 0
-    while not runtime.stopping.is_set():
+    runtime.report(f"listener https {address}", ok=True, message=address)
+    watch = threading.Thread(target=_watch, args=(bus, tables, app, runtime), name="bus", daemon=True)
+    watch.start()  # apart: while the brokers are away each look takes seconds
+    while not runtime.stopping.wait(_REPORT_S):
         runtime.report(f"listener https {address}", ok=True, message=address, taken=app.taken, refused=app.refused)
-        if count % _PINGS_EVERY == 0:
-            _ping(bus, runtime)
-        if not app.ready.is_set():
-            _begin(bus, tables, app)
-        count += 1
-        runtime.stopping.wait(_REPORT_S)
     server.stop()
     writers.close()
     tables.close()
     bus.close()
 
 
-def _begin(bus: Bus, tables: Tables, app: RelayApp) -> None:
+def _watch(bus: Bus, tables: Tables, app: RelayApp, runtime: Runtime) -> None:
+    while not runtime.stopping.is_set():
+        _ping(bus, runtime)
+        if not app.ready.is_set():
+            _begin(bus, tables, app, runtime)
+        runtime.stopping.wait(_PING_S if app.ready.is_set() else _REPORT_S)
+
+
+def _begin(bus: Bus, tables: Tables, app: RelayApp, runtime: Runtime) -> None:
     """Read the tables once the bus is there; until then nobody can be told from who was revoked."""
     try:
         bus.ensure_topics([TABLES])
         tables.catch_up(_TABLES_S)
     except Unavailable as error:
-        log.warning("tables_not_read", reason=str(error))
+        runtime.report("tables", ok=False, message=str(error))
     else:
         app.ready.set()
+        runtime.report("tables", ok=True)
 
 
 def _ping(bus: Bus, runtime: Runtime) -> None:

@@ -54,7 +54,11 @@ class Stage:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self.parts, what=f"{self.name}: {self.log.read_text()[-2000:]}", timeout_s=60)
+        wait_until(self.parts, what=f"{self.name}: {self.log}", timeout_s=60)
+
+    def ready(self) -> bool:
+        """Whether a relay has read its tables."""
+        return bool(self.parts().get("tables", {}).get("ok"))
 
     def kill(self) -> None:
         if self.process is not None:

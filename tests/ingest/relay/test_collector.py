@@ -199,7 +199,8 @@ def test_the_check_of_a_site_knows_its_relay_and_the_certificate(provider: Provi
 
     ((state, message),) = states(site(provider, tenant, tenant), "bus")
     assert (state, message) == ("FAILS", "[Errno 111] Connection refused")
-    with provider.relay():
+    with provider.relay() as relay:
+        wait_until(relay.ready, what="relay")
         good = site(provider, tenant, tenant)
         assert states(good, "bus") == [("ok", f"{provider.url} answers")]
         assert states(good, "bus certificate")[0][0] == "ok"

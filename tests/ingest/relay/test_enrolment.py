@@ -70,7 +70,7 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 def provider(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     made = Provider(tmp_path_factory.mktemp("provider"), kafka)
     with made.relay:
-        wait_until(lambda: made.relay.parts().get("bus", {}).get("ok"), what="relay")
+        wait_until(made.relay.ready, what="relay")
         yield made
 
 
