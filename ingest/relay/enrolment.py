@@ -17,6 +17,7 @@ from cryptography import x509
 
 from ingest.relay.authority import Authority, pem, read_request
 from ingest.relay.peers import Peer, Refused
+from wardwatch.errors import SettingsError
 from wardwatch.event import rfc3339
 from wardwatch.tables import Tables
 
@@ -36,12 +37,22 @@ def new_token(tables: Tables, tenant: str, authority: str, hours: float) -> str:
 
 
 def revoke(tables: Tables, tenant: str, serial: str) -> list[str]:
-    """Take back a certificate, or with "" every one of the tenant; return their serial numbers."""
+    """Take back a certificate, or with "" every one of the tenant; return their serial numbers.
+
+    The serial number is hexadecimal, as this module or ``openssl x509 -serial`` writes it; raises SettingsError.
+    """
     rows = tables.rows(COLLECTORS, tenant)
-    chosen = [serial] if serial else [key for key, row in rows.items() if not row.get("revoked")]
+    chosen = [_serial(serial)] if serial else [key for key, row in rows.items() if not row.get("revoked")]
     now = rfc3339(datetime.now(UTC))
     tables.put_rows(COLLECTORS, tenant, {key: {**rows.get(key, {}), "revoked": now} for key in chosen})
     return chosen
+
+
+def _serial(text: str) -> str:
+    try:
+        return f"{int(text.replace(':', ''), 16):x}"
+    except ValueError:
+        raise SettingsError(f"{text[:60]!r} is no serial number", step="enrol", remedy="hexadecimal digits") from None
 
 
 class Enrolment:

@@ -144,7 +144,8 @@ def test_a_certificate_with_less_than_a_third_of_its_time_is_renewed_with_a_new_
     assert accepted(producer, tenant)
     assert renewal.look(datetime.now(UTC) + timedelta(days=61))
     assert serial(identity) != before
-    command("enrol", "revoke", tenant, f"{before:x}", **provider.environment)
+    assert "no serial number" in command("enrol", "revoke", tenant, "first", **provider.environment).stderr
+    command("enrol", "revoke", tenant, f"0{before:X}", **provider.environment)
     wait_until(lambda: revoked(provider, access.model_copy(update={"certificate": old, "key": old})), what="revoked")
     # the connection of the old certificate is refused; the next one shows the new
     assert [accepted(producer, tenant) for _ in range(2)] == [False, True]
