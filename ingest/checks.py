@@ -20,11 +20,13 @@ from cryptography.x509.oid import NameOID
 
 from ingest.collector import site_folder
 from ingest.health_page import Health, SourceState, address, read_health
-from ingest.intake import source_of
+from ingest.intake import Source, source_of
 from ingest.listeners import bind
+from ingest.pollers.kafka import KafkaFeed
+from ingest.pollers.sql import SqlFeed
 from ingest.vault import key_path, load_key
 from wardwatch.bus import open_outlet
-from wardwatch.errors import SettingsError, Unavailable
+from wardwatch.errors import RecordError, SettingsError, Unavailable
 from wardwatch.settings import CollectorSettings, Settings, SourceSettings
 
 State = Literal["ok", "warning", "FAILS"]
@@ -143,13 +145,13 @@ def clock() -> Finding:
 
 
 def _source(source: SourceSettings, collector: CollectorSettings, health: Health | None) -> Iterator[Finding]:
-    part = f"{source.parser} {source.transport} {source.path if source.transport == 'file' else source.listen}"
+    part = f"{source.parser} {source.transport} {source.place}"
     try:
-        name = source_of(source, collector).label
+        known = source_of(source, collector)
     except SettingsError as error:
         yield Finding(part, "FAILS", error.reason, error.remedy)
         return
-    yield _file(part, source) if source.transport == "file" else _port(part, source, health)
+    yield _way(part, known, health)
     if source.transport == "tls":
         yield certificate(part, source.certificate, source.key)
     if source.transport == "http" and not (source.path.startswith("/") and source.token.get_secret_value()):
@@ -157,7 +159,20 @@ def _source(source: SourceSettings, collector: CollectorSettings, health: Health
     if source.transport == "snmp":
         yield from _snmp(part, source)
     if health is not None:
-        yield arrived(part, health.sources().get(name))
+        yield arrived(part, health.sources().get(known.label))
+
+
+def _way(part: str, source: Source, health: Health | None) -> Finding:
+    """Look at how a source's records come."""
+    if source.settings.transport == "file":
+        return _file(part, source.settings)
+    look = _ASKED.get(source.settings.transport)
+    if look is None:
+        return _port(part, source.settings, health)
+    try:
+        return look(part, source)
+    except (SettingsError, Unavailable) as error:
+        return Finding(part, "FAILS", error.reason, error.remedy or _UNREACHED)
 
 
 def _snmp(part: str, source: SourceSettings) -> Iterator[Finding]:
@@ -174,10 +189,13 @@ def _snmp(part: str, source: SourceSettings) -> Iterator[Finding]:
 
 def _shared(sources: Sequence[SourceSettings]) -> Iterator[Finding]:
     """Find what only the whole list shows: two listeners of one port, two HTTP sources of one path."""
-    places = Counter(_place(source) for source in sources if source.transport != "file")
+    places = Counter(_place(source) for source in sources if source.listen)
     for (_, listen, path), count in places.items():
         if count > 1 and not listen.endswith(":0"):
             yield Finding("settings", "FAILS", f"{count} sources listen on {listen}{path}", "give each its own")
+    for (_, url), count in Counter((source.parser, source.url) for source in sources if source.url).items():
+        if count > 1:
+            yield Finding("settings", "FAILS", f"{count} sources ask {url}", "end each url with a name: #drugs")
 
 
 def _place(source: SourceSettings) -> tuple[str, str, str]:
@@ -196,6 +214,35 @@ def _file(part: str, source: SourceSettings) -> Finding:
     if not found:
         return Finding(part, "warning", "no such file", "set path to the log, a glob such as /var/log/mysql/*.log")
     return Finding(part, "ok", f"{len(found)} file{'s' if len(found) > 1 else ''} readable")
+
+
+def _rows(part: str, source: Source) -> Finding:
+    """Ask for one row, and let the parser read it; raises SettingsError and Unavailable."""
+    feed = SqlFeed(source)
+    try:
+        records = feed.sample()
+    finally:
+        feed.close()
+    if not records:
+        return Finding(part, "warning", "the database answers and has no row yet")
+    try:
+        (parsed, *_) = source.parser.parse(records[0], source.site)
+    except RecordError as error:
+        remedy = f"let the query name its columns as docs/reference/sources/{source.name}.md shows: SELECT … AS …"
+        return Finding(part, "FAILS", f"a row comes and can't be read: {error.reason}", remedy)
+    return Finding(part, "ok", f"a row of {parsed.doc['@timestamp']} can be read")
+
+
+def _topics(part: str, source: Source) -> Finding:
+    """Ask for the topics; raises SettingsError and Unavailable."""
+    missing = KafkaFeed(source).missing()
+    if missing:
+        return Finding(part, "FAILS", f"no topic {', '.join(missing)}", "correct url; may the account see the topic?")
+    return Finding(part, "ok", "all topics are there")
+
+
+_ASKED = {"sql": _rows, "kafka": _topics}
+_UNREACHED = "are url, user and password right, and does a firewall let the collector through?"
 
 
 def _port(part: str, source: SourceSettings, health: Health | None) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,9 @@ from ingest.listeners.snmp import SnmpListener
 from ingest.listeners.tcp import TcpListener
 from ingest.listeners.udp import UdpListener
 from ingest.parsers import Parser
+from ingest.pollers import Feed, Poller
+from ingest.pollers.kafka import KafkaFeed
+from ingest.pollers.sql import SqlFeed
 from ingest.quarantine import Quarantine
 from ingest.spool import KINDS, Spool
 from ingest.vault import open_tokens
@@ -102,10 +106,9 @@ class Collector:
 
     def _seen(self, source: Source) -> dict[str, str | None]:
         last = asdict(self.intake.last.get(source.label, LastSeen()))
-        listen = source.settings.listen or source.settings.path
         return {f"last_{name}": at for name, at in last.items()} | {
             "transport": source.settings.transport,
-            "listen": listen,
+            "listen": source.settings.place,
         }
 
 
@@ -147,6 +150,7 @@ def collect(collector: Collector, bus: Outlet, settings: Settings) -> None:
 def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> list[Listener]:
     """Return a listener for each source, one for all HTTP sources of an address; raises SettingsError."""
     listeners: list[Listener] = []
+    _check_apart(sources)
     http: dict[str, list[Source]] = {}
     for source in sources:
         match source.settings.transport:
@@ -158,6 +162,10 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
                 listeners.append(mllp_listener(source, intake))
             case "file":
                 listeners.append(FileListener(source, intake, folder))
+            case "sql":
+                listeners.append(_poller(source, intake, folder, SqlFeed(source)))
+            case "kafka":
+                listeners.append(_poller(source, intake, folder, KafkaFeed(source)))
             case "snmp":
                 listeners.append(SnmpListener(source, intake, folder))
             case "flow":
@@ -165,6 +173,19 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
             case "http":
                 http.setdefault(source.settings.listen, []).append(source)
     return [*listeners, *(HttpListener(group, intake) for group in http.values())]
+
+
+def _check_apart(sources: Sequence[Source]) -> None:
+    """Refuse two sources that would go on from one cursor."""
+    places = Counter((source.name, source.settings.url) for source in sources if source.settings.url)
+    for (name, url), count in places.items():
+        if count > 1:
+            remedy = "end each url with a name of its own: #drugs"
+            raise SettingsError(f"{count} sources ask {url}", step="collector", record=name, remedy=remedy)
+
+
+def _poller(source: Source, intake: Intake, folder: Path, feed: Feed) -> Poller:
+    return Poller(source, intake, folder, feed, source.settings.url, source.settings.every_s)
 
 
 def reveals(settings: Settings, folder: Path) -> Source:

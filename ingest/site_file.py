@@ -14,10 +14,13 @@ from pydantic import BaseModel, SecretStr
 from ingest.catalogue import transports
 from ingest.listeners import split_address
 from ingest.parsers import MAPPED, PARSERS, parser
+from ingest.pollers.kafka import place_of as topics_of
+from ingest.pollers.sql import asked
+from ingest.pollers.sql.databases import DATABASES, place_of
 from wardwatch.errors import SettingsError
 from wardwatch.settings import CollectorSettings, Settings, SourceSettings
 
-_FORM = "PARSER=TRANSPORT://PLACE, such as hl7v2=mllp://0.0.0.0:2575 or mysql_audit=file:///var/log/mysql/*.log"
+_FORM = "PARSER=TRANSPORT://PLACE, such as hl7v2=mllp://0.0.0.0:2575 or oracle_unified=oracle://soc@his-db:1521/HIS"
 _TOKEN_BYTES = 24
 
 
@@ -32,25 +35,40 @@ class Site:
     sources: Sequence[SourceSettings]
 
 
-def source_from(text: str, certificate: Path | None = None, key: Path | None = None) -> SourceSettings:
-    """Return the source of ``PARSER=TRANSPORT://PLACE``; HTTP gets a random token, SNMP a random community.
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files that sources name: certificate and key of TLS, and the password of whom a database knows us as."""
 
-    Raises SettingsError.
+    certificate: Path | None = None
+    key: Path | None = None
+    password: Path | None = None
+
+
+def source_from(text: str, files: Files = Files()) -> SourceSettings:
+    """Return the source of ``PARSER=TRANSPORT://PLACE``, where a database's or Kafka's URL stands as it is.
+
+    HTTP gets a random token, SNMP a random community. Raises SettingsError.
     """
     name, _, how = text.partition("=")
     transport, separator, place = how.partition("://")
     if not separator or not place:
         raise SettingsError(f"{text!r} is no source", step="init", remedy=_FORM)
-    _check_transport(name, transport)
+    _check_transport(name, "sql" if transport in DATABASES else transport)
+    if transport in DATABASES:
+        return _database(name, how, files)
+    if transport == "kafka":
+        topics = SourceSettings(parser=name, transport="kafka", url=how)
+        topics_of(topics)
+        return topics
     if transport == "file":
         return SourceSettings(parser=name, transport="file", path=place)
     listen, _, path = place.partition("/")
     split_address(listen, name)
     values = {"parser": name, "transport": transport, "listen": listen}
     if transport == "tls":
-        if not certificate or not key:
+        if not files.certificate or not files.key:
             raise SettingsError("TLS needs a certificate", step="init", record=name, remedy="--certificate and --key")
-        return SourceSettings.model_validate(values | {"certificate": certificate, "key": key})
+        return SourceSettings.model_validate(values | {"certificate": files.certificate, "key": files.key})
     token = SecretStr(secrets.token_urlsafe(_TOKEN_BYTES))
     if transport == "snmp":
         return SourceSettings.model_validate(values | {"community": token})
@@ -59,10 +77,25 @@ def source_from(text: str, certificate: Path | None = None, key: Path | None = N
     return SourceSettings.model_validate(values)
 
 
+def _database(name: str, url: str, files: Files) -> SourceSettings:
+    """Return a source of rows; ``user@`` of the URL becomes its user."""
+    user, at, _ = url.partition("://")[2].rpartition("@")
+    if at and (":" in user or not files.password):
+        reason = "a password does not belong on a command line" if ":" in user else "the user needs a password"
+        remedy = "write it into a file of the collector's user, and name that: --password-file"
+        raise SettingsError(reason, step="init", record=name, remedy=remedy)
+    values = (
+        {"url": url.replace(f"{user}@", "", 1), "user": user, "password_file": files.password} if at else {"url": url}
+    )
+    source = SourceSettings.model_validate({"parser": name, "transport": "sql", **values})
+    asked(source, parser(name), place_of(source).scheme)
+    return source
+
+
 def _check_transport(name: str, transport: str) -> None:
     if name.startswith(MAPPED):
         parser(name)
-        possible: tuple[str, ...] = ("udp", "tcp", "tls", "http", "file")
+        possible: tuple[str, ...] = ("udp", "tcp", "tls", "http", "sql", "kafka", "file")
     elif name in PARSERS:
         possible = transports(parser(name))
     else:

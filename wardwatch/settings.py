@@ -41,6 +41,8 @@ TRANSPORTS: dict[str, tuple[str, ...]] = {
     "mllp": ("listen",),
     "http": ("listen", "path", "token"),
     "file": ("path",),
+    "sql": ("url", "user", "password", "password_file", "authorities", "query", "cursor", "every_s", "lag_s"),
+    "kafka": ("url",),
     "snmp": ("listen", "community", "users"),
     "flow": ("listen",),
 }
@@ -69,7 +71,7 @@ class SourceSettings(_Section):
     """One source of a collector: what it sends (``parser``) and how it arrives (``transport``)."""
 
     parser: str = Field(description="Name of the parser, as the source catalogue lists it: hl7v2, windows, …")
-    transport: Literal["udp", "tcp", "tls", "mllp", "http", "file", "snmp", "flow"]
+    transport: Literal["udp", "tcp", "tls", "mllp", "http", "file", "snmp", "flow", "sql", "kafka"]
     name: str = Field(
         "",
         pattern=r"^([a-z0-9][a-z0-9_.-]{0,63})?$",
@@ -80,6 +82,19 @@ class SourceSettings(_Section):
     token: SecretStr = Field(SecretStr(""), description="Bearer token that an HTTP source must send.")
     certificate: Path | None = Field(None, description="PEM certificate chain of a TLS listener.")
     key: Path | None = Field(None, description="PEM private key of a TLS listener.")
+    url: str = Field("", description="What is asked: postgresql://host:5432/database, kafka://host:9092/topic,topic, …")
+    user: str = Field("", description="User there.")
+    password: SecretStr = Field(SecretStr(""), description="Its password.")
+    password_file: Path | None = Field(None, description="File that holds the password, in place of it.")
+    authorities: Path | None = Field(
+        None, description="PEM certificates by which the server is known; default the system's."
+    )
+    query: str = Field("", description="SELECT of the rows, without order; default the parser's own.")
+    cursor: tuple[str, ...] = Field(
+        (), max_length=2, description="Columns that order the rows: an ever-growing id, or a time and what breaks ties."
+    )
+    every_s: float = Field(60.0, gt=0, description="Seconds between two looks of a source that is asked.")
+    lag_s: float = Field(60.0, ge=0, description="Seconds that a row may become visible after rows that follow it.")
     community: SecretStr = Field(SecretStr(""), description="Community that SNMP v1 and v2c must send; empty: refused.")
     users: tuple[SnmpUser, ...] = Field((), description="Users of SNMP v3, see transports.md; none: refused.")
     charset: str = Field("", description="Character set where the record does not declare one; default UTF-8.")
@@ -91,6 +106,22 @@ class SourceSettings(_Section):
         for name in sorted(given.difference(_OF_EVERY_SOURCE, TRANSPORTS[self.transport])):
             raise ValueError(f"{name} is no setting of transport {self.transport!r}")
         return self
+
+    @property
+    def place(self) -> str:
+        """Where it listens, what it asks, or the glob of its files."""
+        return self.listen or self.url or self.path
+
+    def secret(self) -> str:
+        """Return the password, of its file where one is named; raises SettingsError when that can't be read."""
+        if self.password_file is None:
+            return self.password.get_secret_value()
+        try:
+            return self.password_file.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = f"{self.password_file} can't be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"
+            remedy = "the collector's user must be able to read it"
+            raise SettingsError(reason, step="collector", record=self.parser, remedy=remedy) from None
 
 
 class CollectorSettings(_Section):

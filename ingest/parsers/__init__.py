@@ -50,6 +50,19 @@ class Parsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """How rows that a parser reads are asked for.
+
+    ``select`` has no order; ``cursor`` names one or two of its columns that order the rows; ``databases`` are the
+    schemes of the URLs (postgresql, mysql, oracle, mssql) for which it is written.
+    """
+
+    select: str
+    cursor: tuple[str, ...]
+    databases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Parser:
     """One source.
 
@@ -57,9 +70,9 @@ class Parser:
     the events of one record, at least one, and raises ParseError; ``policy`` maps fields to what the scrub does.
     ``title``, ``reads`` and ``logsources`` are its entry in the catalogue: the products, their formats, and the log
     sources of the events, where "*" stands for what the event decides. ``whole`` says that records span lines, so that
-    a file can be read only when it is complete; ``magic`` is how files start of which alone that is true. ``parts``
-    tells of an event of several lines which line belongs to it (ingest/joining.py), so that what comes line by line is
-    joined on its way.
+    a file can be read only when it is complete; ``magic`` is how files start of which alone that is true. ``query`` is
+    set where its records are rows of a database. ``parts`` tells of an event of several lines which line belongs to it
+    (ingest/joining.py), so that what comes line by line is joined on its way.
     """
 
     name: str
@@ -71,6 +84,7 @@ class Parser:
     logsources: tuple[LogSource, ...]
     whole: bool = False
     magic: bytes | None = None
+    query: Query | None = None
     parts: Parts | None = None
 
     def is_whole(self, start: bytes) -> bool:

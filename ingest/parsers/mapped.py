@@ -19,7 +19,7 @@ from typing import Any
 import re2  # type: ignore[import-untyped]
 
 from ingest import syslog
-from ingest.parsers import Parsed, Parser, Record, Site, json_body, key_value, lines
+from ingest.parsers import Parsed, Parser, Query, Record, Site, json_body, key_value, lines
 from ingest.parsers.charset import text
 from ingest.parsers.clock import epoch, moment
 from ingest.parsers.fields import classify, fill, put, text_of
@@ -62,8 +62,16 @@ def parser_of(content: str, file: str) -> Parser:
         return [Parsed(_document(source, meanings, values(record, site), record, site), logsource)]
 
     split = json_objects if source.format == "json" else lines
+    rows = source.query
     found = Parser(
-        source.name, split, parse, source.policy(), title=source.title, reads=source.reads, logsources=(logsource,)
+        source.name,
+        split,
+        parse,
+        source.policy(),
+        title=source.title,
+        reads=source.reads,
+        logsources=(logsource,),
+        query=Query(rows.select, rows.cursor, rows.databases) if rows else None,
     )
     for number, test in enumerate(source.tests, 1):
         _check(found, test, number, file)

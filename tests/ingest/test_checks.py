@@ -9,11 +9,17 @@ from pathlib import Path
 import pytest
 
 from ingest.checks import Finding, arrived, certificate, check
+from ingest.collector import run
 from ingest.health_page import SourceState
+from tests.ingest.pollers.servers import PASSWORD, USER, Server
 from tests.ingest.running import settings_of
+from wardwatch.bus import open_bus
 from wardwatch.demo.stand import write_certificate
+from wardwatch.errors import SettingsError
 from wardwatch.settings import Settings, SourceSettings
+from wardwatch.stage import Runtime
 from wardwatch.testing.ports import free_port
+from wardwatch.topics import Topic
 
 
 def tcp(listen: str, **more: object) -> SourceSettings:
@@ -160,3 +166,52 @@ def test_a_source_whose_events_lie_in_the_future_is_a_warning() -> None:
     assert "its clock runs ahead" in arrived("linux", ahead).message
     late = SourceState(1, 1, 0, 0, "2026-03-01T02:11:09.000Z", "2026-03-01T10:11:09.000Z")
     assert arrived("linux", late).state == "ok"
+
+
+def rows(url: str, **more: object) -> SourceSettings:
+    values = {"parser": "openemr", "transport": "sql", "url": url, "user": USER, "password": PASSWORD}
+    return SourceSettings.model_validate(values | more)
+
+
+def test_rows_of_a_database_are_tried_and_what_is_missing_is_named(tmp_path: Path, mariadb: Server) -> None:
+    def look(**more: object) -> Finding:
+        (finding, *_) = found(settings_of(tmp_path, rows(mariadb.url, **more)), "openemr sql")
+        return finding
+
+    assert look().state == "FAILS"
+    assert "his.log" in look().message
+    columns = "date datetime, event text, category text, user text, groupname text, patient_id int, success int"
+    mariadb.execute(f"CREATE TABLE log (id bigint auto_increment primary key, {columns})")
+    assert "log_from" in look().message
+    mariadb.execute("ALTER TABLE log ADD COLUMN log_from varchar(20)")
+    assert (look().state, look().message) == ("warning", "the database answers and has no row yet")
+    mariadb.execute("INSERT INTO log (date, event, user) VALUES ('2026-03-01 02:11:09', 'login', 'chen')")
+    assert look().message == "a row of 2026-02-28T18:11:09.000Z can be read"
+    unread = look(query="SELECT id, event FROM log")
+    assert unread.state == "FAILS"
+    assert "not a time" in unread.message
+    refused = look(password="wrong-hush")
+    assert "Access denied" in refused.message
+    assert "hush" not in refused.message + refused.remedy
+    mariadb.execute("DROP TABLE log")
+
+
+def test_two_sources_that_would_share_a_cursor_are_found_and_refused(tmp_path: Path) -> None:
+    url = f"postgresql://127.0.0.1:{free_port()}/his"
+    settings = settings_of(tmp_path, rows(url, parser="his_operations"), rows(url, parser="his_operations"))
+    shared = [(each.state, each.message) for each in found(settings, "settings")]
+    assert shared == [("FAILS", f"2 sources ask {url}")]
+    with pytest.raises(SettingsError, match="2 sources ask"):
+        run(settings, Runtime("collector"))
+    apart = settings_of(tmp_path, *(rows(f"{url}#{name}", parser="his_operations") for name in ("a", "b")))
+    assert found(apart, "settings") == []
+
+
+@pytest.mark.kafka
+def test_topics_that_are_missing_are_named(tmp_path: Path, kafka: str) -> None:
+    open_bus(kafka).ensure_topics([Topic("checked", 1, 60)])
+    for topics, state in (("checked", "ok"), ("checked,nowhere", "FAILS")):
+        source = SourceSettings(parser="linux", transport="kafka", url=f"{kafka}/{topics}")
+        (finding, *_) = found(settings_of(tmp_path, source), "linux kafka")
+        assert finding.state == state
+    assert finding.message == "no topic nowhere"

@@ -146,25 +146,37 @@ def test_init_asks_for_what_is_missing_and_asks_again_after_a_wrong_answer(tmp_p
 @pytest.mark.parametrize(
     "source",
     [
-        "hl7v2",
-        "vax=tcp://0.0.0.0:1",
-        "linux=mllp://0.0.0.0:1",
+        *("hl7v2", "vax=tcp://0.0.0.0:1", "linux=mllp://0.0.0.0:1", "linux=tcp://here", "dicom_audit=tls://0.0.0.0:1"),
+        *("linux=postgresql://db/his", "openemr=oracle://db/his", "openemr=mysql://soc@db/his", "openemr=mysql://db"),
+        *("openemr=mysql://soc:hush@db/his", "linux=kafka://kafka-1:9092", "linux=kafka://kafka-1/topic"),
         "linux=snmp://0.0.0.0:1",
-        "linux=tcp://here",
-        "dicom_audit=tls://0.0.0.0:1",
     ],
 )
 def test_init_refuses_a_source_that_could_not_work_and_writes_nothing(tmp_path: Path, source: str) -> None:
     done = collector("init", str(tmp_path / "new.toml"), "--tenant", "renai", "--source", source)
     assert done.returncode == 2
+    assert "hush" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_init_writes_sources_that_are_asked_so_that_no_sql_is_to_be_written(tmp_path: Path) -> None:
+    file, password = tmp_path / "collector.toml", tmp_path / "password"
+    wanted = ("oracle_unified=oracle://soc@his-db:1521/HIS", "openemr=mysql://emr/openemr", "linux=kafka://k:9092/a,b")
+    sources = [argument for each in wanted for argument in ("--source", each)]
+    done = collector("init", str(file), "--tenant", "renai", "--password-file", str(password), *sources)
+    assert done.returncode == 0, done.stderr
+    oracle, openemr, linux = load(file).collector.sources
+    assert (oracle.transport, oracle.url, oracle.user) == ("sql", "oracle://his-db:1521/HIS", "soc")
+    assert oracle.password_file == password
+    assert (openemr.url, openemr.user, openemr.password_file) == ("mysql://emr/openemr", "", None)
+    assert (linux.transport, linux.url) == ("kafka", "kafka://k:9092/a,b")
 
 
 def test_the_catalogue_names_every_source_with_the_transports_that_carry_it() -> None:
     found = {each["name"]: each for each in json.loads(collector("sources", "--json").stdout)}
     assert list(found) == [name for name in PARSERS if name != "reveal"]
-    assert found["hl7v2"]["transports"] == ["mllp", "file"]
-    assert found["oracle_audit"]["transports"] == ["file"]  # its records span lines
+    assert found["hl7v2"]["transports"] == ["mllp", "kafka", "file"]
+    assert found["oracle_audit"]["transports"] == ["kafka", "file"]  # its records span lines
     assert (found.pop("snmp_trap")["transports"], found.pop("netflow")["transports"]) == (
         ["snmp", "file"],
         ["flow", "file"],
@@ -179,7 +191,7 @@ def test_the_catalogue_names_every_source_with_the_transports_that_carry_it() ->
 def test_the_catalogue_is_a_table_for_people() -> None:
     shown = collector("sources").stdout
     assert "HL7 v2 messages" in shown
-    assert "udp tcp tls http file" in shown
+    assert "udp tcp tls http kafka file" in shown
 
 
 def test_status_says_what_became_of_the_records_of_each_source(site: Site) -> None:
