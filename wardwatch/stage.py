@@ -39,6 +39,9 @@ STAGES = {
 }
 """Stage name → ``run(settings, runtime)``, which returns after ``runtime.stopping`` is set and work is drained."""
 
+ONE_MACHINE = ("matcher", "alerter", "archiver", "scheduler", "console")
+"""What a provider runs in any case: collectors are at the hospitals, and a relay needs certificates."""
+
 EVENTS = prometheus_client.Counter(
     "wardwatch_events", "Events by what became of them", ["stage", "tenant", "source", "outcome"]
 )

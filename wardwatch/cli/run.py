@@ -15,8 +15,6 @@ from wardwatch.errors import SettingsError
 from wardwatch.settings import Settings, load
 from wardwatch.supervisor import Spec, Supervisor
 
-_ONE_MACHINE = ["matcher", "alerter", "archiver", "scheduler", "console"]
-
 
 def run(
     stages: Annotated[
@@ -42,7 +40,7 @@ def run(
     WARDWATCH_BUS=kafka://k1:9092 wardwatch run matcher   one matcher on Kafka
     """
     settings = load(config)
-    names = stages or [*(["collector"] if settings.collector.tenant else []), *_ONE_MACHINE]
+    names = stages or [*(["collector"] if settings.collector.tenant else []), *stage.ONE_MACHINE]
     for name in names:
         if name not in stage.STAGES:
             raise SettingsError(f"{name!r} is no stage", step="run", remedy=f"one of {', '.join(stage.STAGES)}")
