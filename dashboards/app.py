@@ -52,7 +52,7 @@ def create(console: Console) -> FastAPI:
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Serve until the stage is stopping; raises SettingsError when the address can't be listened on."""
-    bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
+    bus, store = open_bus(settings.bus_url, settings.bus_access), open_store(settings.store_url)
     tables = Tables(bus)
     console = Console(settings.console, store, tables)
     server = server_of(create(console), settings.console.listen)

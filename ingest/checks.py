@@ -16,6 +16,7 @@ from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import NameOID
 
 from ingest import local
 from ingest.collector import site_folder
@@ -29,7 +30,7 @@ from ingest.tap import TOKEN
 from ingest.upgrades import readable_state
 from ingest.vault import key_path, load_key
 from wardwatch import topics
-from wardwatch.bus import open_bus
+from wardwatch.bus import open_outlet
 from wardwatch.errors import RecordError, SettingsError, Unavailable, WardwatchError
 from wardwatch.event import Document
 from wardwatch.settings import CollectorSettings, Settings, SourceSettings
@@ -70,6 +71,7 @@ def check(settings: Settings, instance: int = 0) -> Iterator[Finding]:
         yield Finding("settings", "FAILS", "no tenant or no source", "wardwatch collector init writes a settings file")
         return
     yield from _bus(settings)
+    yield from _bus_certificate(settings)
     yield from _folder(settings, health)
     yield clock()
     yield from _shared(collector.sources)
@@ -92,7 +94,7 @@ def _running(settings: Settings, health: Health | None, instance: int) -> Findin
 def _bus(settings: Settings) -> Iterator[Finding]:
     """Check that the bus answers, and that the collector may write its own topics."""
     try:
-        bus = open_bus(settings.bus_url)
+        bus = open_outlet(settings.bus_url, settings.bus_access)
         try:
             bus.ping()
             may = {topic.name: bus.may_write(topic.name) for topic in topics.of_tenant(settings.collector.tenant)}
@@ -115,6 +117,25 @@ def rights(may: Mapping[str, bool | None]) -> Finding:
         message = f"{', '.join(missing)}: not there, or not to be seen by this account"
         return Finding("topics", "warning", message, "the provider runs wardwatch init with this tenant")
     return Finding("topics", "ok", f"{', '.join(may)} may be written")
+
+
+def _bus_certificate(settings: Settings) -> Iterator[Finding]:
+    """Check the certificate by which the provider knows this site, and that it is this site's."""
+    part, access = "bus certificate", settings.bus_access
+    if not access.certificate:
+        return
+    found = certificate(part, access.certificate, access.key)
+    name = common_name(access.certificate) if found.state != "FAILS" else ""
+    if name and name != settings.collector.tenant:
+        message = f"it is {name}'s, the settings say {settings.collector.tenant}"
+        found = Finding(part, "FAILS", message, "set collector.tenant, or ask the provider for the right certificate")
+    yield found
+
+
+def common_name(chain: Path) -> str:
+    """Return whom the first certificate of a PEM file names."""
+    names = x509.load_pem_x509_certificates(chain.read_bytes())[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
 
 
 def _folder(settings: Settings, health: Health | None) -> Iterator[Finding]:

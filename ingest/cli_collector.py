@@ -20,6 +20,7 @@ from ingest.checks import check as check_site
 from ingest.cli_running import replay, tap
 from ingest.collector import site_folder
 from ingest.health_page import SourceState, address, read_health
+from ingest.identity import enrol as enrol_collector
 from ingest.parsers import PARSERS, parser
 from ingest.site_file import Files, Site, source_from, write
 from ingest.upgrades import FORMAT, between, read_state
@@ -119,6 +120,27 @@ def _ask_sources(files: Files) -> list[SourceSettings]:
         except SettingsError as error:
             typer.echo(safe_text(str(error)), err=True)
     return found
+
+
+@collector.command()
+def enrol(
+    relay: Annotated[str, typer.Argument(metavar="URL", help="https://host:port of the provider's relay.")],
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="As the provider gave it; it works once.")],
+    config: _Config = None,
+    proxy: Annotated[str, typer.Option(help="http://host:port of an HTTP proxy on the way.")] = "",
+) -> None:
+    """Get this collector's certificate from the provider: the key is made here and stays here.
+
+    Run it as the collector's user. The certificate is renewed by the running collector.
+
+    [bold]Example[/bold]: wardwatch collector enrol https://relay.provider.example:8443 TOKEN --config collector.toml
+    """
+    folder = load(config).data_dir.absolute() / "identity"
+    tenant = enrol_collector(relay, token, folder, proxy)
+    identity = folder / "identity.pem"
+    typer.echo(f"# this is {tenant}'s collector; put this into its settings:\n")
+    typer.echo(f'bus = "{relay}"\n\n[bus_access]\nauthorities = "{folder / "authorities.pem"}"')
+    typer.echo(f'certificate = "{identity}"\nkey = "{identity}"' + (f'\nproxy = "{proxy}"' if proxy else ""))
 
 
 @collector.command()

@@ -19,6 +19,7 @@ import wardwatch
 from ingest import parsers
 from ingest.forwarder import Forwarder
 from ingest.heartbeat import Heartbeat
+from ingest.identity import Renewal, own_identity
 from ingest.intake import Intake, LastSeen, Source, source_of
 from ingest.listeners import Listener
 from ingest.listeners.file import FileListener
@@ -39,7 +40,7 @@ from ingest.revealing import append, tap_event
 from ingest.spool import KINDS, Spool
 from ingest.upgrades import claim
 from ingest.vault import open_tokens
-from wardwatch.bus import Bus, open_bus
+from wardwatch.bus import Outlet, open_outlet
 from wardwatch.errors import SettingsError
 from wardwatch.event import rfc3339
 from wardwatch.settings import Settings, SourceSettings
@@ -128,14 +129,14 @@ def run(settings: Settings, runtime: Runtime, parser: Callable[[str], Parser] = 
     with ExitStack() as stack:
         folder = stack.enter_context(own_folder(settings))
         intake = stack.enter_context(open_intake(settings, folder))
-        bus = open_bus(settings.bus_url)
+        bus = open_outlet(settings.bus_url, settings.bus_access)
         stack.callback(bus.close)
         listeners = open_listeners([*sources, reveals(settings, folder)], intake, folder)
         listeners.append(local_socket(settings, folder, intake, sources))
         collect(Collector(settings.collector.tenant, intake, sources, listeners, runtime), bus, settings)
 
 
-def collect(collector: Collector, bus: Bus, settings: Settings) -> None:
+def collect(collector: Collector, bus: Outlet, settings: Settings) -> None:
     """Run listeners, forwarder and heartbeat; on stop close them in the order of the events' way."""
     runtime = collector.runtime
     collector.start()
@@ -144,6 +145,9 @@ def collect(collector: Collector, bus: Bus, settings: Settings) -> None:
     forwarder.start()
     heartbeat = Heartbeat(collector.tenant, bus, settings.collector.heartbeat_s, collector.heartbeat)
     heartbeat.start()
+    identity = own_identity(settings.bus_url, settings.bus_access)
+    if identity:
+        Renewal(settings.bus_url, settings.bus_access, identity, runtime).start()
     while not runtime.stopping.wait(REPORT_S):
         collector.report()
     collector.stop()

@@ -53,7 +53,8 @@ def list_letters(
 
     wardwatch deadletter list --json | jq .reason
     """
-    bus = open_bus(load(config).bus_url)
+    settings = load(config)
+    bus = open_bus(settings.bus_url, settings.bus_access)
     found = newest(letter for letter in letters(bus, tenant) if source in ("", letter.get("source")))
     bus.close()
     if as_json:
@@ -75,7 +76,8 @@ def show(identifier: Annotated[str, typer.Argument(metavar="ID")], config: _Conf
 
     wardwatch deadletter show 5c0ffee0b1d5a1e5c0ffee0b1d5a1e00
     """
-    bus = open_bus(load(config).bus_url)
+    settings = load(config)
+    bus = open_bus(settings.bus_url, settings.bus_access)
     found = [letter for letter in letters(bus) if letter.get("id") == identifier]
     bus.close()
     if not found:
@@ -103,7 +105,7 @@ def replay(
     wardwatch deadletter replay --all --tenant renai
     """
     settings = load(config)
-    bus = open_bus(settings.bus_url)
+    bus = open_bus(settings.bus_url, settings.bus_access)
     wanted = set(identifiers or [])
     chosen = [letter for letter in letters(bus, tenant) if every or letter["id"] in wanted]
     producer = bus.producer()
