@@ -15,14 +15,12 @@ from dashboards.api import alerts, live, tokens
 from dashboards.api import bulk as bulk_api
 from dashboards.console import Console
 from dashboards.feed import follow
-from dashboards.headers import SecurityHeaders
-from dashboards.hospitals import Hospitals
-from dashboards.pages import account, alert, audit, bulk, people, queue, sign_in
+from dashboards.pages import account, alert, audit, bulk, people, queue, sign_in, suppressions
 from dashboards.pages.render import FOLDER
-from wardwatch import __version__, service_levels
+from wardwatch import __version__
 from wardwatch.bus import open_bus
 from wardwatch.errors import SettingsError, Unavailable
-from wardwatch.service_levels import policy_of
+from wardwatch.headers import SecurityHeaders
 from wardwatch.settings import Settings
 from wardwatch.stage import Runtime
 from wardwatch.store import open_store
@@ -44,7 +42,7 @@ def create(console: Console) -> FastAPI:
     app.state.console = console
     app.add_middleware(SecurityHeaders)
     failures.install(app)
-    for page in (sign_in, queue, alert, bulk, account, people, audit):
+    for page in (sign_in, queue, alert, bulk, suppressions, account, people, audit):
         app.include_router(page.router, include_in_schema=False)
     for part in (alerts.router, bulk_api.router, live.router, tokens.router, audit.download):
         app.include_router(part, prefix="/api/v1")
@@ -54,12 +52,9 @@ def create(console: Console) -> FastAPI:
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Serve until the stage is stopping; raises SettingsError when the address can't be listened on."""
-    bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
+    bus, store = open_bus(settings.bus_url, settings.bus_access), open_store(settings.store_url)
     tables = Tables(bus)
-    hospitals = Hospitals(lambda: tables.rows("tenants", ""))
-    console = Console(
-        settings.console, store, hospitals, lambda tenant: policy_of(tables.rows(service_levels.TABLE, tenant))
-    )
+    console = Console(settings.console, store, tables)
     server = server_of(create(console), settings.console.listen)
     threads = [
         threading.Thread(target=server.run, name="http"),

@@ -1,22 +1,23 @@
-"""What every request needs: store, hospitals, service levels, people, sessions, and the live feed."""
+"""What every request needs: store, tables, people, sessions, jobs, and the live feed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dashboards.auth.oidc import Provider
 from dashboards.auth.people import People, Person, Right
 from dashboards.auth.sessions import Sessions
-from dashboards.auth.throttle import Throttle
 from dashboards.auth.tokens import Rate, Tokens
 from dashboards.bulk import Jobs
 from dashboards.feed import Feed
 from dashboards.hospitals import Hospitals
+from dashboards.suppressions import Rows
+from wardwatch import service_levels
 from wardwatch.alert import AlertDocument, parse_alert_id, severity_of
-from wardwatch.service_levels import DEFAULT, Clock, Policy
+from wardwatch.service_levels import Clock, policy_of
 from wardwatch.settings import ConsoleSettings
 from wardwatch.store import Store
+from wardwatch.throttle import Throttle
 
 
 @dataclass
@@ -25,12 +26,12 @@ class Console:
 
     settings: ConsoleSettings
     store: Store
-    hospitals: Hospitals
-    policy: Callable[[str], Policy] = field(default=lambda _: DEFAULT)
+    tables: Rows
     feed: Feed = field(default_factory=Feed)
     throttle: Throttle = field(default_factory=Throttle)
 
     def __post_init__(self) -> None:
+        self.hospitals = Hospitals(lambda: self.tables.rows("tenants", ""))
         self.people = People(self.store)
         self.sessions = Sessions(self.store, self.settings.session_hours)
         self.tokens = Tokens(self.store)
@@ -41,7 +42,9 @@ class Console:
     def clock(self, doc: AlertDocument) -> Clock:
         """Return the service levels of one alert."""
         tenant, _ = parse_alert_id(doc["event"]["id"])
-        return Clock(self.policy(tenant), severity_of(doc), self.hospitals.get(tenant).zone)
+        return Clock(
+            policy_of(self.tables.rows(service_levels.TABLE, tenant)), severity_of(doc), self.hospitals.get(tenant).zone
+        )
 
     def needs_second_factor(self, person: Person) -> bool:
         """Tell whether one of the person's roles may only sign in with a second factor."""

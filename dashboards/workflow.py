@@ -152,6 +152,22 @@ def reopen(store: Store, person: Person, alert: str, state: str, clock: Clock) -
     return _change(store, person, alert, "reopen", state, again)
 
 
+def suppress(store: Store, person: Person, alert: str, state: str, suppression: str, reason: str) -> Done:
+    """Make an open alert suppressed, as the alerter makes those after it; raises Forbidden, NotFound, Conflict."""
+
+    def hide(before: Mapping[str, Any]) -> dict[str, Any]:
+        _demand(before, Status(before["status"]) in OPEN)
+        return {
+            "status": Status.SUPPRESSED.value,
+            "suppression_id": suppression,
+            "reason": f"{reason} ({person.name})",
+            "due_at": None,
+            "paused_at": None,
+        }
+
+    return _change(store, person, alert, "suppress", state, hide)
+
+
 def pause(store: Store, person: Person, alert: str, state: str) -> Done:
     """Stop the clock of an open alert while the hospital is asked; raises Forbidden, NotFound, Conflict."""
 
@@ -203,7 +219,7 @@ def _acknowledged(before: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _change(store: Store, person: Person, alert: str, action: str, state: str, change: Change) -> Done:
-    person.demand(Right.WORK, action, alert)
+    person.demand(Right.SUPPRESS if action == "suppress" else Right.WORK, action, alert)
     meant, changes = "", {}
     for _ in range(_TRIES):
         found = read(store, person, alert)
@@ -216,7 +232,7 @@ def _change(store: Store, person: Person, alert: str, action: str, state: str, c
             after = store.alerts.workflow(person.scope, alert, {**changes, "change": meant}, version=found.version)
         except Conflict:
             continue  # detection counted meanwhile, or somebody was faster: the state tells which
-        if action == "close":
+        if action in ("close", "suppress"):
             close_series(store, person, {alert: {**changes, "change": meant}})
         return Done(after, meant)
     raise Conflict("the alert changes too fast, try again", step=action, record=alert)
@@ -233,7 +249,7 @@ def close_series(store: Store, person: Person, closed: Mapping[str, Mapping[str,
 def restore_series(store: Store, person: Person, heads: Collection[str], closed_by: str, change: str) -> None:
     """Open again the alerts that were closed with these ones by a change: nobody had touched them before."""
     open_again = restoring({"status": Status.NEW.value}) | {"change": change}
-    query = _going_on(heads, frozenset([Status.CLOSED]))
+    query = _going_on(heads, frozenset([Status.CLOSED, Status.SUPPRESSED]))
     after: str | None = None
     while heads:
         page = store.alerts.search(person.scope, query, after=after, limit=_SERIES)

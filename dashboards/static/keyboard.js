@@ -12,6 +12,7 @@ const KEYS = {
   a: () => click("#panel [data-key=a]"),
   c: () => open("#closing"),
   s: () => open("#assigning")?.querySelector("input[name=assignee]").focus(),
+  x: () => open("#suppressing"),
   w: () => click("#panel [data-key=w]"),
   z: () => click("#toast [data-key=z]"),
   X: () => chooseRow(),

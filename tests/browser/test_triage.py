@@ -128,3 +128,17 @@ def test_an_alert_is_assigned_by_keyboard_and_its_clock_waits(page: Page, site: 
     page.keyboard.press("w")
     expect(page.locator("#toast")).to_contain_text("已恢复计时")
     assert workflow(site, "due_at") is not None
+
+
+def test_an_alert_is_suppressed_by_key_with_its_back_test_listed_and_taken_back(page: Page, site: Site) -> None:
+    sign_in(page)
+    page.keyboard.press("x")
+    expect(page.locator("#suppressing .backtest")).to_contain_text("会被隐藏")
+    page.keyboard.type("会诊，已核实")
+    page.keyboard.press("Enter")
+    expect(page.locator("#toast")).to_contain_text("已抑制")
+    assert workflow(site, "status") == "suppressed"
+    page.goto("/suppressions")
+    expect(page.locator("tbody tr")).to_contain_text("会诊，已核实")
+    page.locator("tbody button", has_text="立即结束").click()
+    expect(page.locator(".empty")).to_contain_text("没有抑制规则")

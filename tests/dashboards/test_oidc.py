@@ -23,9 +23,8 @@ from dashboards.app import create, server_of
 from dashboards.auth.oidc import Provider
 from dashboards.auth.people import Role
 from dashboards.console import Console
-from dashboards.hospitals import Hospitals
 from tests.dashboards.openid import OpenId, provider
-from tests.dashboards.site import TENANTS, seed, sign_in
+from tests.dashboards.site import KeptTables, seed, sign_in
 from wardwatch.errors import Forbidden, Unavailable
 from wardwatch.settings import ConsoleSettings, OidcSettings
 from wardwatch.store import Find, Store, open_store
@@ -72,7 +71,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             roles=ROLES,
             tenants=HOSPITALS,
         )
-        console = Console(ConsoleSettings(secure_cookies=False, oidc=settings), store, Hospitals(lambda: TENANTS))
+        console = Console(ConsoleSettings(secure_cookies=False, oidc=settings), store, KeptTables())
         server = server_of(create(console), listen)
         thread = Thread(target=server.run)
         thread.start()

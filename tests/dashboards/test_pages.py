@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from markupsafe import escape
 
-from dashboards.headers import HEADERS
 from dashboards.i18n import LANGUAGES, catalogue
 from dashboards.pages.render import FOLDER
 from dashboards.queue import VIEWS
@@ -17,6 +16,7 @@ from tests.dashboards.site import STORIES, VIP, console_over, form_token, sign_i
 from wardwatch.alert import Severity, Status, Verdict
 from wardwatch.errors import StoreUnavailable
 from wardwatch.event import rfc3339
+from wardwatch.headers import HEADERS
 from wardwatch.store import Scope, Store
 from wardwatch.text import safe_text
 
@@ -68,6 +68,7 @@ def test_no_key_is_left_unused() -> None:
         "audit",
         "people",
         "did",
+        "suppress",
     )
     unused = [key for key in catalogue("en") if f'"{key}"' not in sources and key.partition(".")[0] not in computed]
     assert [key for key in unused if not key.startswith("action.done_")] == []

@@ -69,6 +69,11 @@ ROWS: dict[str, Row] = {
     "POST /alerts/{alert}/close": _CHANGE,
     "POST /alerts/{alert}/reopen": _CHANGE,
     "POST /alerts/{alert}/assign": _CHANGE,
+    "GET /alerts/{alert}/suppress": _ALERT,
+    "GET /alerts/{alert}/suppress/count": _ALERT,
+    "POST /alerts/{alert}/suppress": Row(303, Right.SUPPRESS, "alert"),
+    "GET /suppressions": _PAGE,
+    "POST /suppressions/{tenant}/{identifier}/end": Row(303, Right.SUPPRESS, "alert"),
     "POST /alerts/{alert}/pause": _CHANGE,
     "POST /alerts/{alert}/resume": _CHANGE,
     "POST /alerts/{alert}/undo": Row(303, Right.WORK, "owner"),
@@ -102,6 +107,7 @@ ROWS: dict[str, Row] = {
     "POST /api/v1/alerts/{alert}/close": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/reopen": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/assign": _JSON_CHANGE,
+    "POST /api/v1/alerts/{alert}/suppress": Row(200, Right.SUPPRESS, "alert"),
     "POST /api/v1/alerts/{alert}/pause": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/resume": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/undo": Row(200, Right.WORK, "owner"),
@@ -167,6 +173,10 @@ class Site:
             elif path.endswith("resume"):
                 state = workflow.state_of(workflow.pause(store, owner, story.id, state).alert.doc)
             body |= {"state": state, "alert": story.id, "alerts": [story.id]}
+        if "suppress" in path:
+            body |= {"reason": "known", "rule": "true"}
+            console.tables.put("suppressions", OWN, key, {"by": "lin", "reason": "known", "rule": "r"})
+            path = path.replace("{tenant}", OWN).replace("{identifier}", key)
         if "{job}" in path:
             path = path.replace("{job}", self._ended_job(owner, key))
         if "/people" in path:

@@ -11,12 +11,12 @@ import pytest
 from dashboards.auth import second_factor
 from dashboards.auth.people import Person
 from dashboards.auth.second_factor import STEP_S, code_at, step_of
-from dashboards.auth.throttle import FAILURES
 from dashboards.console import Console
 from dashboards.visitor import SESSION_COOKIE
 from tests.dashboards.site import console_over, form_token, sign_in, visiting
 from wardwatch.settings import ConsoleSettings
 from wardwatch.store import Find, Store
+from wardwatch.throttle import FAILURES
 
 RFC_SECRET = b32encode(b"12345678901234567890").decode()
 RFC_6238_APPENDIX_B = [
