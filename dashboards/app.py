@@ -11,11 +11,11 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from dashboards import failures
-from dashboards.api import alerts, live
+from dashboards.api import alerts, live, tokens
 from dashboards.api import bulk as bulk_api
 from dashboards.console import Console
 from dashboards.feed import follow
-from dashboards.pages import alert, bulk, queue, sign_in, suppressions
+from dashboards.pages import account, alert, audit, bulk, people, queue, sign_in, suppressions
 from dashboards.pages.render import FOLDER
 from wardwatch import __version__
 from wardwatch.bus import open_bus
@@ -42,10 +42,10 @@ def create(console: Console) -> FastAPI:
     app.state.console = console
     app.add_middleware(SecurityHeaders)
     failures.install(app)
-    for page in (sign_in, queue, alert, bulk, suppressions):
+    for page in (sign_in, queue, alert, bulk, suppressions, account, people, audit):
         app.include_router(page.router, include_in_schema=False)
-    for part in (alerts, bulk_api, live):
-        app.include_router(part.router, prefix="/api/v1")
+    for part in (alerts.router, bulk_api.router, live.router, tokens.router, audit.download):
+        app.include_router(part, prefix="/api/v1")
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     return app
 

@@ -1,9 +1,9 @@
 """Bulk changes: one job on the server over a filter or a choice of alerts, with progress, cancel and undo.
 
 A job is a document of the collection ``jobs``. Its id is made of who asked and their idempotency key, so that asking
-twice is one job. It changes alerts in chunks: for each chunk one audit record is written first, then the workflows,
-each alert by itself. Whatever was changed by somebody else meanwhile is ``skipped``. A job whose console is gone is
-taken over by another one; what it had changed no longer matches, or is as it is to be.
+twice is one job. It changes alerts in chunks: for each hospital of a chunk one audit record is written first, then the
+workflows, each alert by itself. Whatever was changed by somebody else meanwhile is ``skipped``. A job whose console is
+gone is taken over by another one; what it had changed no longer matches, or is as it is to be.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from itertools import groupby
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -57,7 +58,10 @@ class Order(BaseModel):
 
 
 class Job(BaseModel):
-    """One job: ``state`` is running, cancelling, cancelled or done; ``undoes`` is the job that it takes back."""
+    """One job: ``state`` is running, cancelling, cancelled or done; ``undoes`` is the job that it takes back.
+
+    ``tenants`` are the hospitals that who asked saw then, None all: a token may see fewer than its account.
+    """
 
     id: str
     actor: str
@@ -72,6 +76,7 @@ class Job(BaseModel):
     failed: int = 0
     problem: str = ""
     undoes: str = ""
+    tenants: list[str] | None = None
 
     @property
     def ended(self) -> bool:
@@ -180,6 +185,7 @@ class Jobs:
             runner=self._runner,
             total=total,
             undoes=undoes,
+            tenants=None if person.tenants is None else sorted(person.tenants),
         )
         try:
             self._jobs.create(identifier, job.document())
@@ -190,10 +196,12 @@ class Jobs:
 
     def _run(self, job: Job, version: Version) -> None:
         try:
-            person = self._people(job.actor)
+            person = self._people(job.actor).within(None if job.tenants is None else frozenset(job.tenants))
             chunks = self._undoing(person, job) if job.undoes else self._chunks(person, job)
-            for items, change in chunks:
-                self._change(person, job, items, change)
+            for items, gone, change in chunks:
+                job.skipped += gone
+                for tenant, ours in groupby(sorted(items, key=_tenant), _tenant):
+                    self._change(person, job, tenant, list(ours), change)
                 job, version = self._tell(job, version)
                 if job.state == "cancelling" or self._closing.is_set():
                     break
@@ -220,26 +228,25 @@ class Jobs:
                 state = "cancelling" if job.state == "running" and other.state == "cancelling" else job.state
                 job, version = job.model_copy(update={"state": state}), stored.version
 
-    def _chunks(self, person: Person, job: Job) -> Iterator[tuple[list[Stored], OfAlert]]:
+    def _chunks(self, person: Person, job: Job) -> Iterator[tuple[list[Stored], int, OfAlert]]:
         order = job.order
         if order.filter is None:
             for start in range(0, len(order.alerts), CHUNK):
                 wanted = order.alerts[start : start + CHUNK]
                 found = self._store.alerts.get(person.scope, wanted)
-                job.skipped += len(wanted) - len(found)
-                yield list(found.values()), self._change_of(person, order)
+                yield list(found.values()), len(wanted) - len(found), self._change_of(person, order)
             return
         query = queue_filter(order.filter).query(Desk(self._store, person, datetime.now(UTC)))
         query = _until(query, parse_time(job.at))
         after: str | None = None
         while True:
             page = self._store.alerts.search(person.scope, query, sort="newest", after=after, limit=CHUNK)
-            yield page.items, self._change_of(person, order)
+            yield page.items, 0, self._change_of(person, order)
             after = page.after
             if after is None:
                 return
 
-    def _undoing(self, person: Person, job: Job) -> Iterator[tuple[list[Stored], OfAlert]]:
+    def _undoing(self, person: Person, job: Job) -> Iterator[tuple[list[Stored], int, OfAlert]]:
         """Yield what the undone job changed and nobody changed since, with what was before."""
         after: str | None = None
         while True:
@@ -248,8 +255,7 @@ class Jobs:
                 befores: dict[str, Any] = orjson.loads(item.doc["befores"])
                 found = self._store.alerts.get(person.scope, list(befores))
                 mine = [each for each in found.values() if workflow.last_change(each.doc) == item.doc["id"]]
-                job.skipped += len(befores) - len(mine)
-                yield mine, _restoring(befores)
+                yield mine, len(befores) - len(mine), _restoring(befores)
             after = page.after
             if after is None:
                 return
@@ -260,15 +266,14 @@ class Jobs:
         name = person.name if order.action == "acknowledge" else order.assignee
         return _of_workflow(workflow.giving(name))
 
-    def _change(self, person: Person, job: Job, items: Sequence[Stored], change: OfAlert) -> None:
-        """Change a chunk and count: one audit record first, then every workflow that the change fits."""
-        able = {one: {each.name for each in self._able(one)} for one in {_tenant(item) for item in items}}
+    def _change(self, person: Person, job: Job, tenant: str, items: Sequence[Stored], change: OfAlert) -> None:
+        """Change a hospital's alerts and count: one audit record first, then every workflow that the change fits."""
+        name = job.order.assignee if job.order.action == "assign" else ""
+        if name and name not in {each.name for each in self._able(tenant)}:
+            job.failed += len(items)
+            return
         changes: dict[str, dict[str, Any]] = {}
         for item in items:
-            name = job.order.assignee if job.order.action == "assign" else ""
-            if name and name not in able[_tenant(item)]:
-                job.failed += 1
-                continue
             try:
                 changes[_id(item)] = change(item)
             except Conflict:
@@ -280,6 +285,7 @@ class Jobs:
             self._store,
             person.name,
             "undo" if job.undoes else job.order.action,
+            tenant=tenant,
             job=job.id,
             befores={_id(item): workflow.workflow_of(item.doc) for item in chosen},
         )

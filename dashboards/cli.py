@@ -35,7 +35,8 @@ def accounts() -> None:
 
 
 @contextmanager
-def _store() -> Iterator[Store]:
+def opened() -> Iterator[Store]:
+    """Open the store of the settings, set up."""
     store = open_store(load().store_url)
     try:
         store.setup()
@@ -66,7 +67,7 @@ def add(
     printf 'a long passphrase\\n' | wardwatch users add zhou --role viewer --tenant zhongxin
     """
     person = new_person(name, _password(), role, tenant or [], display=display, lang=lang)
-    with _store() as store:
+    with opened() as store:
         try:
             People(store).add(person)
         except Conflict:
@@ -84,7 +85,7 @@ def show() -> None:
     [bold]Example[/bold]: wardwatch users list
     """
     table = Table("name", "display", "roles", "tenants", "state")
-    with _store() as store:
+    with opened() as store:
         for person in People(store).every():
             tenants = "all" if person.tenants is None else ", ".join(sorted(person.tenants))
             state = "disabled" if person.disabled else "active"
@@ -98,7 +99,7 @@ def disable(name: Name) -> None:
 
     [bold]Example[/bold]: wardwatch users disable lin
     """
-    with _store() as store:
+    with opened() as store:
         People(store).disable(name)
         audit.record(store, _ACTOR, "user_disable", user=name)
     typer.echo(f"{name} is disabled")
@@ -110,7 +111,7 @@ def password(name: Name) -> None:
 
     [bold]Example[/bold]: wardwatch users password lin
     """
-    with _store() as store:
+    with opened() as store:
         People(store).set_password(name, _password())
         Sessions(store, load().console.session_hours).close_all(name)
         audit.record(store, _ACTOR, "user_password", user=name)

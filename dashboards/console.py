@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dashboards.auth.oidc import Provider
 from dashboards.auth.people import People, Person, Right
 from dashboards.auth.sessions import Sessions
+from dashboards.auth.tokens import Rate, Tokens
 from dashboards.bulk import Jobs
 from dashboards.feed import Feed
 from dashboards.hospitals import Hospitals
@@ -32,6 +34,9 @@ class Console:
         self.hospitals = Hospitals(lambda: self.tables.rows("tenants", ""))
         self.people = People(self.store)
         self.sessions = Sessions(self.store, self.settings.session_hours)
+        self.tokens = Tokens(self.store)
+        self.rate = Rate(self.settings.token_rate)
+        self.provider = Provider(self.settings.oidc, self.store) if self.settings.oidc.issuer else None
         self.jobs = Jobs(self.store, self.people.get, self.workers)
 
     def clock(self, doc: AlertDocument) -> Clock:
@@ -40,6 +45,10 @@ class Console:
         return Clock(
             policy_of(self.tables.rows(service_levels.TABLE, tenant)), severity_of(doc), self.hospitals.get(tenant).zone
         )
+
+    def needs_second_factor(self, person: Person) -> bool:
+        """Tell whether one of the person's roles may only sign in with a second factor."""
+        return not person.roles.isdisjoint(self.settings.second_factor)
 
     def workers(self, tenant: str) -> list[Person]:
         """Return the accounts that may work a hospital's alerts, by name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import structlog
 from fastapi import FastAPI, Request
@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from dashboards.i18n import known, word
 from dashboards.pages.render import render
-from dashboards.visitor import SignInNeeded, refused
+from dashboards.visitor import SignInNeeded, TooMany, refused
 from dashboards.workflow import Overtaken
 from wardwatch.errors import Conflict, Forbidden, NotFound, RecordError, Unavailable, WardwatchError
 from wardwatch.text import safe_text
@@ -32,6 +32,7 @@ _RETRY_S = "5"
 def install(app: FastAPI) -> None:
     """Answer every error by its kind."""
     app.add_exception_handler(SignInNeeded, _sign_in)
+    app.add_exception_handler(TooMany, _too_many)
     app.add_exception_handler(WardwatchError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -40,11 +41,27 @@ def install(app: FastAPI) -> None:
 def _sign_in(request: Request, error: Exception) -> Response:
     if _is_api(request):
         return _answer(request, 401, "sign in first")
-    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    target = f"/login?next={quote(back if request.method == 'GET' else '/')}"
+    target = f"/login?next={quote(_came_from(request))}"
     if request.headers.get("HX-Request") == "true":
         return Response(status_code=401, headers={"HX-Redirect": target})
     return RedirectResponse(target, 303)
+
+
+def _came_from(request: Request) -> str:
+    """Return the page to go back to after sign-in: what was asked for, or where the form stood."""
+    if request.method == "GET" and request.headers.get("HX-Request") != "true":
+        return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    page = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("referer", ""))
+    if page.netloc != request.headers.get("host"):
+        return "/"
+    return page.path + (f"?{page.query}" if page.query else "")
+
+
+def _too_many(request: Request, error: Exception) -> Response:
+    wait_s = error.wait_s if isinstance(error, TooMany) else 0.0
+    answer = _answer(request, 429, "too many requests of this token")
+    answer.headers["Retry-After"] = str(int(wait_s) + 1)
+    return answer
 
 
 def _ours(request: Request, error: Exception) -> Response:
@@ -75,6 +92,8 @@ def _http(request: Request, error: Exception) -> Response:
 
 def _answer(request: Request, status: int, reason: str) -> Response:
     headers = {"Retry-After": _RETRY_S} if status == 503 else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     if _is_api(request):
         problem = {"type": "about:blank", "status": status, "detail": safe_text(reason)}
         return JSONResponse(problem, status, headers, media_type="application/problem+json")

@@ -242,12 +242,39 @@ class SchedulerSettings(_Section):
     keep_events_days: int = Field(185, ge=1, description="Days that events are kept.")
 
 
+RoleName = Literal["admin", "lead", "analyst", "engineer", "viewer", "auditor"]
+
+
+class OidcSettings(_Section):
+    """Sign-in with an OpenID provider (authorization code with PKCE)."""
+
+    issuer: str = Field("", description="Issuer URL of the OpenID provider; empty: local accounts alone.")
+    client_id: str = Field("", description="Client that the provider knows the console as.")
+    client_secret: SecretStr = Field(SecretStr(""), description="Its secret; empty for a public client.")
+    redirect_url: str = Field("", description="The console's /oidc/callback as browsers reach it.")
+    label: str = Field("SSO", description="The provider's name on the sign-in page.")
+    scopes: str = Field("openid profile email", description="Scopes that are asked for.")
+    name_claim: str = Field("preferred_username", description="Claim that becomes the account's name.")
+    groups_claim: str = Field("groups", description="Claim with the person's groups.")
+    roles: dict[str, RoleName] = Field({}, description="Group to role; who has none of these groups is refused.")
+    tenants: dict[str, list[str]] = Field({}, description='Group to hospitals, ["*"] for all; who has none is refused.')
+
+    @model_validator(mode="after")
+    def _whole(self) -> OidcSettings:
+        if self.issuer and not (self.client_id and self.redirect_url):
+            raise ValueError("issuer needs client_id and redirect_url")
+        return self
+
+
 class ConsoleSettings(_Section):
     """The console."""
 
     listen: str = Field("127.0.0.1:8480", description="host:port of the console.")
     session_hours: float = Field(10.0, gt=0, description="Hours after which a person signs in again.")
     secure_cookies: bool = Field(True, description="Send cookies over HTTPS only (localhost is exempt in browsers).")
+    second_factor: tuple[RoleName, ...] = Field((), description="Roles that sign in with a second factor.")
+    token_rate: int = Field(600, ge=1, description="Requests of one API token in a minute.")
+    oidc: OidcSettings = OidcSettings()
 
 
 class RelaySettings(_Section):
@@ -355,6 +382,6 @@ def _explain(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"{name} is no setting"
-    secret = name in ("bus", "store") or any(word in name for word in ("token", "password", "proxy"))
+    secret = name in ("bus", "store") or any(word in name for word in ("token", "password", "secret", "proxy"))
     value = "" if secret or isinstance(item["input"], dict) else f" = {item['input']!r}"
     return f"{name}{value}: {item['msg']}"

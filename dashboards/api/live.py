@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from dashboards.console import Console
-from dashboards.visitor import SESSION_COOKIE, Signed, SignInNeeded, TheConsole, signed_in
+from dashboards.visitor import Signed, SignInNeeded, TheConsole, admitted
 from wardwatch.errors import Unavailable
 from wardwatch.store import Scope
 
@@ -51,21 +51,20 @@ async def stream(request: Request, console: TheConsole, seen: Signed) -> EventSo
 
     Ends with an event ``ended`` within seconds when the session has ended or the person may see other hospitals.
     """
-    token = request.cookies.get(SESSION_COOKIE, "")
-    return EventSourceResponse(_events(console, token, seen.person.scope), ping=_PING_S)
+    return EventSourceResponse(_events(console, request, seen.person.scope), ping=_PING_S)
 
 
-async def _events(console: Console, token: str, scope: Scope) -> AsyncIterator[ServerSentEvent]:
+async def _events(console: Console, request: Request, scope: Scope) -> AsyncIterator[ServerSentEvent]:
     yield ServerSentEvent(event="ready", data="", retry=2000)
-    async for announcement in console.feed.listen(scope, partial(_admitted, console, token, scope)):
+    async for announcement in console.feed.listen(scope, partial(_may_see, request, scope)):
         yield ServerSentEvent(event="alert", data=orjson.dumps(announcement).decode())
     if not console.feed.closed:
         yield ServerSentEvent(event="ended", data="")
 
 
-def _admitted(console: Console, token: str, scope: Scope) -> bool:
+def _may_see(request: Request, scope: Scope) -> bool:
     try:
-        return signed_in(console, token)[1].scope == scope
+        return admitted(request)[2].scope == scope
     except SignInNeeded:
         return False
     except Unavailable:

@@ -10,7 +10,9 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from dashboards.console import Console
 from dashboards.i18n import known, word
+from dashboards.queue import QueueFilter
 from dashboards.visitor import Visitor, lang_of, theme_of
 
 FOLDER = Path(__file__).parents[1]
@@ -38,3 +40,10 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
         **values,
     )
     return HTMLResponse(text, status)
+
+
+def framed(request: Request, console: Console, seen: Visitor, template: str, **values: Any) -> HTMLResponse:
+    """Return a page beside the queue within the console's frame."""
+    hospitals = console.hospitals.visible(seen.person.scope)
+    frame: dict[str, Any] = {"filters": QueueFilter(), "hospitals": hospitals, "hospital": None, "beside": True}
+    return render(request, template, **frame, **values)

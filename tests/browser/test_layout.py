@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dashboards import audit
+from dashboards.auth.people import People, Role
 from tests.browser.conftest import preferring, sign_in
 from tests.browser.day import fill
 from tests.dashboards.site import VIP
@@ -42,3 +45,40 @@ def test_nothing_spills_out_of_its_place(browser: Browser, site: Site, width: in
     found = [item for path in paths for item in spilling(page, path)]
     page.context.close()
     assert not found, "\n".join(found)
+
+
+PEOPLE_PAGES = ["/account", "/account/second-factor", "/people", "/people/+new", "/people/zhou", "/audit"]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_pages_of_people_spill_nothing_and_each_of_their_controls_is_reached_by_tab(
+    browser: Browser, site: Site, lang: str
+) -> None:
+    long = "a-name-without-any-place-to-break-that-is-as-long-as-one-may-be@"
+    people = People(site.store)
+    people.change("lin", lambda lin: replace(lin, roles=frozenset({Role.ADMIN}), display="W" * 100))
+    people.add(replace(people.get("zhou"), name=long[:64], display="長" * 100))
+    audit.record(site.store, long, long, user=long, address=long, why="x" * 400)
+    page = preferring(browser, site.url, lang, "dark", width=1280)
+    sign_in(page)
+    for path in PEOPLE_PAGES:
+        page.goto(path)
+        assert page.evaluate(OVERFLOWING) == [], path
+        assert unreached(page) == [], path
+    page.context.close()
+
+
+def unreached(page: Page) -> list[str]:
+    """Return the visible controls of the page that Tab never comes to."""
+    page.evaluate(MARK)
+    for _ in range(page.evaluate("document.querySelectorAll('[data-to-reach]').length") + 40):
+        page.keyboard.press("Tab")
+        page.evaluate("document.activeElement?.removeAttribute('data-to-reach')")
+    return [
+        str(item) for item in page.evaluate("[...document.querySelectorAll('[data-to-reach]')].map(e => e.outerHTML)")
+    ]
+
+
+MARK = """() => { document.activeElement?.blur();
+  document.querySelectorAll('main :is(a, button, input, select, summary)').forEach(
+    e => { if (e.checkVisibility() && e.type !== 'hidden' && !e.disabled) e.dataset.toReach = ''; }) }"""

@@ -12,6 +12,7 @@ import httpx
 import orjson
 import pytest
 
+from dashboards import audit
 from dashboards.auth.people import People, Role, new_person
 from dashboards.feed import follow
 from tests.dashboards.site import PASSWORD, STORIES, Story, console_over, sign_in, visiting, write
@@ -142,3 +143,41 @@ def test_a_bulk_change_closes_and_takes_back_on_both_stores(ward: Ward) -> None:
     wait_until(lambda: ended(undo), what="job")
     assert len(ward.rows("")) == len(ward.stories)
     ward.console.jobs.close()
+
+
+def test_the_audit_chain_is_whole_filtered_and_exported_on_both_stores(ward: Ward) -> None:
+    people = People(ward.store)
+    people.change(ward.tenant, lambda person: replace(person, roles=frozenset({Role.ADMIN})))
+    alert = ward.stories[0].id
+    ward.change("acknowledge", alert, state=ward.state(alert))
+    problems = audit.verify(ward.store).problems
+    assert [problem for problem in problems if "outside the chain" not in problem] == []  # of the contract's tests
+    page = ward.client.get("/audit?action=acknowledge&start=2020-01-01&end=2100-01-01").text
+    assert page.count("<details><summary>") == 1
+    assert "<details><summary>" not in ward.client.get("/audit?start=2100-01-01").text
+    lines = ward.client.get("/api/v1/audit/ndjson").text.splitlines()
+    assert [orjson.loads(line)["alert"] for line in lines] == [alert]
+
+
+def test_accounts_sessions_and_tokens_are_kept_on_both_stores(ward: Ward) -> None:
+    people = People(ward.store)
+    people.change(ward.tenant, lambda person: replace(person, roles=frozenset({Role.ADMIN})))
+    csrf, name = ward.client.get("/api/v1/me").json()["csrf"], f"new-{ward.tenant}"
+
+    def send(path: str, **fields: str) -> int:
+        return ward.client.post(path, data={"csrf": csrf, **fields}).status_code
+
+    assert send("/people", account=name, password=PASSWORD, role="viewer", tenant=ward.tenant) == 303
+    version = re.search(r'name="version" value="([^"]+)"', ward.client.get(f"/people/{name}").text)
+    assert version
+    assert send(f"/people/{name}", role="lead", tenant=ward.tenant, version=version[1]) == 303
+    assert send(f"/people/{name}", role="viewer", tenant=ward.tenant, version=version[1]) == 409
+    assert send(f"/people/{name}", role="viewer", tenant=ward.tenant) == 409
+    session = ward.console.sessions.open(name)
+    assert send(f"/people/{name}/sessions") == 303
+    assert ward.console.sessions.get(session) is None
+    made = ward.client.post("/api/v1/tokens", json={"label": "x", "days": 1}, headers={"X-CSRF-Token": csrf}).json()
+    headers = {"Authorization": f"Bearer {made['text']}"}
+    assert [token["used"] for token in ward.client.get("/api/v1/tokens", headers=headers).json()] != [""]
+    assert send("/account/tokens/revoke", token=made["token"]["id"]) == 303
+    assert ward.client.get("/api/v1/me", headers=headers).status_code == 401

@@ -28,6 +28,7 @@ COMMANDS = {
     "reveal": "ingest.reveal:reveal",
     "deadletter": "ingest.deadletter:deadletter",
     "users": "dashboards.cli:users",
+    "audit": "dashboards.audit_cli:audit",
     "version": "wardwatch.cli.version:version",
 }
 """Command → a function (one command) or a typer.Typer (a group of commands)."""

@@ -241,15 +241,20 @@ class Events(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """A filter over a collection: exact values of top-level fields, newest first by the ``at`` field."""
+    """A filter over a collection: exact values of top-level fields, newest first by the ``at`` field.
+
+    ``start`` finds documents ``at`` that moment or later, ``end`` those before it.
+    """
 
     fields: Mapping[str, str | bool] = field(default_factory=dict)
     tenants: frozenset[str] | None = None
     after: str | None = None
     limit: int = 100
+    start: datetime | None = None
+    end: datetime | None = None
 
 
-Collection = Literal["cases", "users", "sessions", "audit", "views", "jobs"]
+Collection = Literal["cases", "users", "sessions", "audit", "views", "jobs", "tokens"]
 
 
 class Documents(Protocol):

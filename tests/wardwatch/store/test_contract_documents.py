@@ -137,6 +137,14 @@ def test_documents_are_found_newest_first_page_by_page(cases: Documents, tenant:
     assert seen == ["4", "3", "2", "1", "0"]
 
 
+def test_documents_are_found_from_a_moment_until_before_another(cases: Documents, tenant: str) -> None:
+    for number in range(4):
+        cases.create(f"{tenant}-{number}", doc(tenant, number))
+    start, end = START + timedelta(minutes=1), START + timedelta(minutes=3)
+    page = cases.find(Find(tenants=frozenset({tenant}), start=start, end=end))
+    assert [item.doc["number"] for item in page.items] == ["2", "1"]
+
+
 def test_a_garbled_page_key_is_a_clear_error(cases: Documents) -> None:
     with pytest.raises(RecordError, match="the page's key is garbled"):
         cases.find(Find(after="x"))
