@@ -42,6 +42,7 @@ _ORDER: dict[str, dict[str, type]] = {
     "due": {"due": str, "created": int, "id": str},
 }
 _CLOSED_AT = "strftime('%Y-%m-%dT%H:%M:%fZ', json_extract(workflow, '$.closed_at'))"  # as rfc3339 writes it
+_SLA_STATE = "json_extract(workflow, '$.sla_state')"
 
 
 class SqliteAlerts:
@@ -204,6 +205,8 @@ def _where(scope: Scope, query: AlertQuery) -> Condition:
         parts.append((f"{_CLOSED_AT} >= ?", [rfc3339(query.closed_from)]))
     if query.due_before:
         parts.append(("due < ?", [rfc3339(query.due_before)]))
+    if query.untold:
+        parts.append((f"coalesce({_SLA_STATE}, '') NOT IN ({', '.join('?' * len(query.untold))})", list(query.untold)))
     if query.heads:
         parts.append(("series IS NULL", []))
     if query.case:
