@@ -45,7 +45,7 @@ def web(*, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterat
     class Handler(BaseHTTPRequestHandler):
         timeout = 5
 
-        def do_POST(self) -> None:  # noqa: N802 the name that http.server calls
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             state.requests.append(Request(self.path, headers, body))
