@@ -29,13 +29,13 @@ class Notifications:
     def __call__(self) -> None:
         """Plan and send; raises Unavailable, and goes on at the next call.
 
-        Raises PeerUnavailable, after all else was done, as long as a channel's last message was not taken.
+        Raises PeerUnavailable, after all else was done, when the last message of a channel was not taken.
         """
         self._news()
         self._trail()
         self._sender()
-        if failing := self._sender.failing:
-            raise PeerUnavailable("; ".join(f"{name}: {why}" for name, why in sorted(failing.items())), step="notify")
+        if failing := self._sender.failing():
+            raise PeerUnavailable("; ".join(f"{name}: {why}" for name, why in failing.items()), step="notify")
 
     def close(self) -> None:
         """Release the connections."""

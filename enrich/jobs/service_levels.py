@@ -64,7 +64,7 @@ class ServiceLevels:
                 return found
 
     def _horizon(self, now: datetime) -> datetime:
-        """Return the moment after which no deadline can be soon: a quarter of the longest time of any hospital ahead."""
+        """Return the moment after which no deadline is soon: a quarter of the longest time of any hospital ahead."""
         return max(self._ahead(tenant, now) for tenant in ("", *self._tenants()))
 
     def _ahead(self, tenant: str, now: datetime) -> datetime:

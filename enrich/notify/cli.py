@@ -29,7 +29,10 @@ notify = typer.Typer(
 
 @notify.callback()
 def _group() -> None:
-    """Notifications over the channels of the table channels."""
+    """Notifications over the channels of the table channels.
+
+    [bold]Example[/bold]: wardwatch notify test soc
+    """
 
 
 @notify.command("test")

@@ -42,6 +42,7 @@ _AT_ONCE = 16
 """Messages of one round, so that a round ends soon."""
 _SCOPE = Scope("notifier")
 _MINUTE = timedelta(minutes=1)
+_LATELY = timedelta(minutes=20)  # longer than between two tries
 _OUTCOMES = prometheus_client.Counter(
     "wardwatch_notifications", "Notifications by what became of them", ["channel", "outcome"]
 )
@@ -75,7 +76,7 @@ class Sender:
         self._outbound, self._now = outbound, now
         self._sent: dict[tuple[str, Channel], deque[datetime]] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="notify")
-        self.failing: dict[str, str] = {}
+        self._failing: dict[str, tuple[datetime, str]] = {}
 
     def __call__(self) -> None:
         """Send what is due; raises Unavailable of the store, and the next call goes on."""
@@ -84,6 +85,11 @@ class Sender:
         batches = self._batches(self._still_true(due), now)
         for batch, error in zip(batches, self._pool.map(self._send, batches), strict=True):
             self._mark(batch, error)
+
+    def failing(self) -> dict[str, str]:
+        """Return the channels whose last message was not taken, lately, and why."""
+        since = self._now() - _LATELY
+        return {name: reason for name, (at, reason) in sorted(self._failing.items()) if at > since}
 
     def close(self) -> None:
         """End after what is under way."""
@@ -186,9 +192,9 @@ class Sender:
     def _mark(self, batch: _Batch, error: PeerRefused | PeerUnavailable | None) -> None:
         name = batch.items[0][0].channel
         if error is None:
-            self.failing.pop(name, None)
+            self._failing.pop(name, None)
         else:
-            self.failing[name] = error.reason
+            self._failing[name] = self._now(), error.reason
         for item in batch.items:
             if error is None:
                 self._end(item, "sent", digest=batch.post.id)

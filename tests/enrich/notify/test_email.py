@@ -51,7 +51,8 @@ class Inbox:
     def mail(self) -> EmailMessage:
         """Return the only mail, parsed as strictly as the standard library does."""
         (envelope,) = self.envelopes
-        parsed = email.message_from_bytes(bytes(envelope.content or b""), policy=default)
+        assert isinstance(envelope.content, bytes)
+        parsed = email.message_from_bytes(envelope.content, policy=default)
         assert isinstance(parsed, EmailMessage)
         assert parsed.defects == []
         return parsed

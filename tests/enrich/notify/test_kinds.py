@@ -237,7 +237,7 @@ def test_what_a_service_refuses_is_not_sent_again_and_what_it_can_not_take_now_i
 
 
 def test_every_kind_passes_the_address_guard() -> None:
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         "webhook": {"secret": WHSEC},
         "email": {"host": "127.0.0.1", "sender": "soc@example.org", "to": ["lin@example.org"]},
     }
@@ -281,7 +281,7 @@ def test_a_message_has_nothing_of_the_events() -> None:
     doc["wardwatch"]["alert"]["matched"] = [{"field": "user.name", "values": ["zhang san"]}]
     doc["related"] = {"user": ["zhang san"], "ip": ["10.3.1.5"]}
     for lang in ("en", "zh"):
-        message = compose([told(doc, due_at="2026-11-24T12:00:00.000Z", actor="lin")], lang)  # type: ignore[arg-type]
+        message = compose([told(doc, due_at="2026-11-24T12:00:00.000Z", actor="lin")], lang)
         text = message.text(10_000)
         assert "zhang" not in text
         assert "10.3.1.5" not in text
