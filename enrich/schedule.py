@@ -55,7 +55,7 @@ def run(settings: Settings, runtime: Runtime) -> None:
             zone=zone,
             tenants=lambda: iter(tables.rows("tenants", "")),
         )
-        days = own.keep_alerts_days, own.keep_events_days
+        days = own.keep_alerts_days, own.keep_events_days, own.keep_deliveries_days
         retention = Retention(bus, store, *days, now=_now, tenants=lambda: tables.rows("tenants", ""))
         jobs: dict[str, tuple[Callable[[], None], float]] = {
             "silent_source": (silent, own.check_s),

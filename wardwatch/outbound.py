@@ -29,6 +29,7 @@ CONNECT_S = 5.0
 EXCHANGE_S = 15.0
 RESPONSE_BYTES = 64 * 1024
 _FILE = re.compile(r"file:([A-Za-z0-9_-][A-Za-z0-9_.-]{0,63})")
+_PRINTABLE = re.compile("[!-~]+")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 Address = IPv4Address | IPv6Address
@@ -172,7 +173,7 @@ def _target(url: str) -> tuple[str, bool]:
         host = (parts.hostname or "")[:100] if parts.port != 0 else ""
     except ValueError:
         raise PeerRefused("its address is no URL", step="outbound") from None
-    if parts.scheme not in ("http", "https") or not host or parts.username is not None or not url.isprintable():
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None or not _PRINTABLE.fullmatch(url):
         raise PeerRefused("its address is no plain https URL", step="outbound", record=host)
     return host, parts.scheme == "http"
 

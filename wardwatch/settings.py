@@ -164,6 +164,7 @@ class SchedulerSettings(_Section):
     notify_s: float = Field(2.0, gt=0, description="Seconds between two rounds of sending notifications.")
     keep_alerts_days: int = Field(1096, ge=1, description="Days that alerts are kept.")
     keep_events_days: int = Field(185, ge=1, description="Days that events are kept.")
+    keep_deliveries_days: int = Field(185, ge=2, description="Days that the log of notifications is kept.")
 
 
 class OutboundSettings(_Section):

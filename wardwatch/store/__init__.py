@@ -243,10 +243,14 @@ class Events(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """A filter over a collection: exact values of top-level fields, newest first by the ``at`` field."""
+    """A filter over a collection: exact values of top-level fields, newest first by the ``at`` field.
+
+    ``before`` finds those whose ``at`` is earlier.
+    """
 
     fields: Mapping[str, str | bool] = field(default_factory=dict)
     tenants: frozenset[str] | None = None
+    before: datetime | None = None
     after: str | None = None
     limit: int = 100
 

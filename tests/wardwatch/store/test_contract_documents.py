@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -135,6 +136,14 @@ def test_documents_are_found_newest_first_page_by_page(cases: Documents, tenant:
         if (after := page.after) is None:
             break
     assert seen == ["4", "3", "2", "1", "0"]
+
+
+def test_documents_are_found_by_their_age(cases: Documents, tenant: str) -> None:
+    for number in range(3):
+        cases.create(f"{tenant}-{number}", doc(tenant, number))
+    old = Find(tenants=frozenset({tenant}), before=START + timedelta(minutes=1))
+    assert [item.doc["number"] for item in cases.find(old).items] == ["0"]
+    assert cases.find(replace(old, before=START)).items == []
 
 
 def test_a_garbled_page_key_is_a_clear_error(cases: Documents) -> None:

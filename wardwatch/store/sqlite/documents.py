@@ -9,7 +9,7 @@ import orjson
 from wardwatch.errors import Conflict, Forbidden, NotFound
 from wardwatch.event import Document
 from wardwatch.store import Collection, Find, Page, Stored
-from wardwatch.store.reading import read_document, texts
+from wardwatch.store.reading import read_document, texts, unix_ms
 from wardwatch.store.sqlite.database import Condition, Database, every
 
 _NEWEST: dict[str, type] = {"-at": int, "id": str}
@@ -77,6 +77,8 @@ class SqliteDocuments:
         parts += [("holds(doc, ?, ?)", [name, *texts(value)]) for name, value in find.fields.items()]
         if find.tenants is not None:
             parts.append((f"tenant IN ({', '.join('?' * len(find.tenants))})", list(find.tenants)))
+        if find.before:
+            parts.append(("at < ?", [unix_ms(find.before)]))
         return every(parts)
 
     def _mutable(self) -> None:
