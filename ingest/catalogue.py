@@ -66,16 +66,19 @@ def transports(source: Parser) -> tuple[str, ...]:
     """Return the transports whose framing hands on records of the source's sample as they are.
 
     HL7 belongs to MLLP, which alone answers each message; what a transport makes of its own protocol, to that one. A
-    record of several lines needs a file or octet counting.
+    record of several lines needs a file or octet counting. The value of a record of Kafka and a message of MQTT is
+    always one as it is, files come by SFTP and from S3 too. Rows of a database are asked for where the parser says how.
     """
     if source.name in _OWN_TRANSPORT:
         return (_OWN_TRANSPORT[source.name], "file")
     records = list(source.split(source.sample()))
     if all(record.startswith(b"MSH") for record in records):
-        return ("mllp", "file")
+        return ("mllp", "kafka", "mqtt", *_FILES)
     syslog = ("udp", "tcp", "tls") if any(SyslogFraming().feed(_framed(one)) == [one] for one in records) else ()
     http = ("http",) if any(items(one) == [one] for one in records) else ()
-    return (*syslog, *http, "file")
+    rows = ("sql",) if source.query else ()
+    brokers = () if source.parts else ("kafka", "mqtt")  # whose records are not joined
+    return (*syslog, *http, *rows, *brokers, *_FILES)
 
 
 def _framed(record: bytes) -> bytes:
@@ -109,6 +112,7 @@ def page(source: Parser) -> str:
     )
 
 
+_FILES = ("file", "sftp", "s3")
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 
 

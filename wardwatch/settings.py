@@ -2,8 +2,8 @@
 
 The environment wins over the file: ``WARDWATCH_BUS`` is ``bus``, ``WARDWATCH_COLLECTOR__TENANT`` is
 ``collector.tenant``. The file is named by ``WARDWATCH_CONFIG`` or ``--config``. ``WARDWATCH_SECRETS`` names a folder of
-files such as ``wardwatch_store`` that hold one setting each. docs/operator/settings.md lists every setting; a test
-compares it with this module.
+files such as ``wardwatch_store`` and ``wardwatch_bus_access__password`` that hold one setting each.
+docs/operator/settings.md lists every setting; a test compares it with this module.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from wardwatch.errors import SettingsError
 from wardwatch.topics import TENANT
@@ -41,10 +46,15 @@ class _Section(BaseModel):
 TRANSPORTS: dict[str, tuple[str, ...]] = {
     "udp": ("listen",),
     "tcp": ("listen",),
-    "tls": ("listen", "certificate", "key"),
-    "mllp": ("listen",),
-    "http": ("listen", "path", "token"),
-    "file": ("path",),
+    "tls": ("listen", "certificate", "key", "authorities"),
+    "mllp": ("listen", "certificate", "key", "authorities"),
+    "http": ("listen", "path", "token", "certificate", "key", "authorities"),
+    "file": ("path", "done"),
+    "sftp": ("url", "user", "password", "password_file", "key", "known_hosts", "every_s", "done"),
+    "s3": ("url", "endpoint", "addressing", "region", "user", "password", "password_file", "authorities", "every_s"),
+    "mqtt": ("url", "user", "password", "password_file", "certificate", "key", "authorities", "client"),
+    "sql": ("url", "user", "password", "password_file", "authorities", "query", "cursor", "every_s", "lag_s"),
+    "kafka": ("url",),
     "snmp": ("listen", "community", "users"),
     "flow": ("listen",),
 }
@@ -73,7 +83,9 @@ class SourceSettings(_Section):
     """One source of a collector: what it sends (``parser``) and how it arrives (``transport``)."""
 
     parser: str = Field(description="Name of the parser, as the source catalogue lists it: hl7v2, windows, …")
-    transport: Literal["udp", "tcp", "tls", "mllp", "http", "file", "snmp", "flow"]
+    transport: Literal[
+        "udp", "tcp", "tls", "mllp", "http", "file", "sftp", "s3", "mqtt", "sql", "kafka", "snmp", "flow"
+    ]
     name: str = Field(
         "",
         pattern=r"^([a-z0-9][a-z0-9_.-]{0,63})?$",
@@ -81,9 +93,40 @@ class SourceSettings(_Section):
     )
     listen: str = Field("", description="host:port of a network listener; several HTTP sources share one.")
     path: str = Field("", description="URL path of an HTTP source, or the file (a glob) to tail.")
-    token: SecretStr = Field(SecretStr(""), description="Bearer token that an HTTP source must send.")
-    certificate: Path | None = Field(None, description="PEM certificate chain of a TLS listener.")
-    key: Path | None = Field(None, description="PEM private key of a TLS listener.")
+    token: SecretStr = Field(
+        SecretStr(""), description="What an HTTP source must send: as bearer token, password or API key."
+    )
+    url: str = Field(
+        "", description="What is asked: sftp://host:22/folder/*.log, postgresql://host:5432/database, … See transports."
+    )
+    user: str = Field("", description="User there, or the access key of S3.")
+    password: SecretStr = Field(SecretStr(""), description="Its password, the secret key of S3, or that of an SSH key.")
+    password_file: Path | None = Field(None, description="File that holds the password, in place of it.")
+    certificate: Path | None = Field(
+        None, description="PEM certificate chain that is shown to the other side: a listener with one speaks TLS."
+    )
+    key: Path | None = Field(None, description="Its PEM private key, or that of an SSH user.")
+    authorities: Path | None = Field(
+        None, description="PEM certificates of the CAs whose clients may connect, or by which a server is known."
+    )
+    known_hosts: Path | None = Field(None, description="File of the SSH server's keys, as ssh-keyscan prints them.")
+    endpoint: str = Field("", description="URL of an S3 service that is not Amazon's.")
+    addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Whether an S3 bucket is in the path of a URL or in its host."
+    )
+    region: str = Field("", description="Region of the bucket.")
+    client: str = Field(
+        "", description="MQTT client identifier; default from tenant and url. The broker keeps messages for it."
+    )
+    query: str = Field("", description="SELECT of the rows, without order; default the parser's own.")
+    cursor: tuple[str, ...] = Field(
+        (), max_length=2, description="Columns that order the rows: an ever-growing id, or a time and what breaks ties."
+    )
+    every_s: float = Field(60.0, gt=0, description="Seconds between two looks of a source that is asked.")
+    lag_s: float = Field(60.0, ge=0, description="Seconds that a row may become visible after rows that follow it.")
+    done: Literal["keep", "delete"] = Field(
+        "keep", description="What becomes of a file that was read and has not changed for an hour."
+    )
     community: SecretStr = Field(SecretStr(""), description="Community that SNMP v1 and v2c must send; empty: refused.")
     users: tuple[SnmpUser, ...] = Field((), description="Users of SNMP v3, see transports.md; none: refused.")
     charset: str = Field("", description="Character set where the record does not declare one; default UTF-8.")
@@ -95,6 +138,22 @@ class SourceSettings(_Section):
         for name in sorted(given.difference(_OF_EVERY_SOURCE, TRANSPORTS[self.transport])):
             raise ValueError(f"{name} is no setting of transport {self.transport!r}")
         return self
+
+    @property
+    def place(self) -> str:
+        """Where it listens, what it asks, or the glob of its files."""
+        return self.listen or self.url or self.path
+
+    def secret(self) -> str:
+        """Return the password, of its file where one is named; raises SettingsError when that can't be read."""
+        if self.password_file is None:
+            return self.password.get_secret_value()
+        try:
+            return self.password_file.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = f"{self.password_file} can't be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"
+            remedy = "the collector's user must be able to read it"
+            raise SettingsError(reason, step="collector", record=self.parser, remedy=remedy) from None
 
 
 class CollectorSettings(_Section):
@@ -131,6 +190,30 @@ class CollectorSettings(_Section):
         except (KeyError, ValueError, OSError):
             raise ValueError("no IANA time zone such as Asia/Shanghai") from None
         return value
+
+
+class BusAccessSettings(_Section):
+    """How a server of the bus is reached: whom we trust, who we are, which way."""
+
+    authorities: Path | None = Field(None, description="PEM certificates of whom we trust; default: the system's.")
+    certificate: Path | None = Field(None, description="PEM certificate chain by which the servers know us.")
+    key: Path | None = Field(None, description="PEM private key of that certificate.")
+    user: str = Field("", description="Name for Kafka where no certificate says it (SASL).")
+    password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="How user and password are shown: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN."
+    )
+    proxy: SecretStr = Field(
+        SecretStr(""), description="http://host:port of the proxy on the way to a relay; default: HTTPS_PROXY."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        if bool(self.user) != bool(self.password.get_secret_value()):
+            raise ValueError("user and password belong together")
+        return self
 
 
 class MatcherSettings(_Section):
@@ -185,6 +268,22 @@ class ConsoleSettings(_Section):
     secure_cookies: bool = Field(True, description="Send cookies over HTTPS only (localhost is exempt in browsers).")
 
 
+class RelaySettings(_Section):
+    """The relay, by which collectors reach the provider over HTTPS."""
+
+    listen: str = Field("0.0.0.0:8443", description="host:port of the relay.")
+    certificate: Path | None = Field(None, description="PEM certificate chain of the relay.")
+    key: Path | None = Field(None, description="PEM private key of that certificate.")
+    authorities: Path | None = Field(
+        None, description="PEM certificates of the authority that certifies collectors, and nobody else."
+    )
+    authority_key: Path | None = Field(
+        None,
+        description="PEM key of that authority; with it the relay certifies collectors itself.",
+    )
+    certificate_days: int = Field(90, ge=1, description="Days that a certificate is valid which the relay issues.")
+
+
 class Settings(BaseSettings):
     """Everything that one wardwatch process can be told."""
 
@@ -199,17 +298,23 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path("data"), description="Folder for spool, vault, positions and the embedded bus and store."
     )
-    bus: str = Field("", description="sqlite:///path or kafka://host:port; default: bus.sqlite in data_dir.")
+    bus: str = Field(
+        "",
+        description="sqlite:///path, kafka://host:port, kafkas://host:port (TLS) or, of a collector, "
+        "https://host:port of a relay; default: in data_dir.",
+    )
     store: str = Field("", description="sqlite:///path or https://user:password@host:9200; default: in data_dir.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     health_host: str = Field("127.0.0.1", description="Address of the health and metrics ports.")
     health_port: Port = Field(9600, description="First of the health and metrics ports, one per stage; 0: any free.")
+    bus_access: BusAccessSettings = BusAccessSettings()
     collector: CollectorSettings = CollectorSettings()
     matcher: MatcherSettings = MatcherSettings()
     alerter: AlerterSettings = AlerterSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     console: ConsoleSettings = ConsoleSettings()
     outbound: OutboundSettings = OutboundSettings()
+    relay: RelaySettings = RelaySettings()
 
     @property
     def bus_url(self) -> str:
@@ -231,7 +336,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over secret files, and those over the TOML file, whose values arrive as arguments."""
-        return env_settings, file_secret_settings, init_settings
+        return env_settings, NestedSecretsSettingsSource(file_secret_settings), init_settings
 
 
 def load(config: Path | None = None) -> Settings:
@@ -269,6 +374,6 @@ def _explain(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"{name} is no setting"
-    secret = any(word in name for word in ("token", "password", "bus", "store"))
+    secret = name in ("bus", "store") or any(word in name for word in ("token", "password", "proxy"))
     value = "" if secret or isinstance(item["input"], dict) else f" = {item['input']!r}"
     return f"{name}{value}: {item['msg']}"

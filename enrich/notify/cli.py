@@ -46,7 +46,7 @@ def try_channel(
     [bold]Example[/bold]: wardwatch notify test soc-dingtalk
     """
     settings = load_settings()
-    bus = open_bus(settings.bus_url)
+    bus = open_bus(settings.bus_url, settings.bus_access)
     tables = Tables(bus)
     try:
         bus.ensure_topics([TABLES])

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from ingest.intake import Intake, Source
@@ -63,7 +64,9 @@ class UdpListener:
     def _take(self, events: Sequence[Joined]) -> None:
         try:
             if events:
-                self._intake.accept(self._source, [Record(event.data, event.origin) for event in events])
+                now = datetime.now(UTC)
+                records = [Record(event.data, event.origin, received=now) for event in events]
+                self._intake.accept(self._source, records)
         except Unavailable:
             self._dropped += len(events)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 
 from ingest import parsers
-from ingest.collector import open_intake, open_listeners, own_folder
+from ingest.collector import local_socket, open_intake, open_listeners, own_folder, reveals
 from ingest.forwarder import Forwarder
 from ingest.intake import Intake, source_of
 from ingest.listeners import Listener
@@ -68,7 +72,8 @@ def running(
     runtime = Runtime("collector")
     with own_folder(settings) as own, open_intake(settings, own) as intake:
         found = [source_of(source, settings.collector, parsers.parser) for source in sources]
-        listeners = open_listeners(found, intake, own)
+        listeners = open_listeners(found, intake, own) + open_listeners([reveals(settings, own)], intake, own)
+        listeners.append(local_socket(settings, own, intake, found))
         for listener in listeners:
             listener.start()
         bus = open_bus(settings.bus_url)
@@ -84,7 +89,7 @@ def running(
             if forward:
                 forwarder.finish()
             bus.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("listener")]
+    assert not [t for t in threading.enumerate() if t.name.startswith(("listener", "local"))]
 
 
 def on_bus(settings: Settings, topic: str) -> list[Record]:
@@ -106,3 +111,34 @@ def events(settings: Settings) -> list[dict[str, Any]]:
 
 def dead_letters(settings: Settings) -> list[dict[str, Any]]:
     return [orjson.loads(record.value or b"") for record in on_bus(settings, topics.deadletter("renai").name)]
+
+
+def generation(port: int) -> Callable[[], str | None]:
+    """Return what asks the collector's health page when its process started."""
+
+    def ask() -> str | None:
+        try:
+            health = httpx.get(f"http://127.0.0.1:{port}/health", timeout=5, trust_env=False).json()
+        except httpx.HTTPError:
+            return None
+        return str(health["started"])
+
+    return ask
+
+
+@contextmanager
+def process(folder: Path, health_port: int, *sources: SourceSettings) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a collector as a process of its own, and kill it in the end."""
+    found = [source.model_dump(mode="json") | {"token": source.token.get_secret_value()} for source in sources]
+    environment = os.environ | {
+        "WARDWATCH_DATA_DIR": str(folder),
+        "WARDWATCH_HEALTH_PORT": str(health_port),
+        "WARDWATCH_COLLECTOR__TENANT": "renai",
+        "WARDWATCH_COLLECTOR__SOURCES": orjson.dumps(found).decode(),
+    }
+    child = subprocess.Popen([sys.executable, "-m", "wardwatch", "run", "collector", "--supervised"], env=environment)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()

@@ -54,7 +54,7 @@ def test_an_alert_is_told_once_over_kafka_and_elasticsearch(kafka: str, elastics
         store.alerts.write([AlertWrite(identifier, doc, workflow=new_workflow())])
         producer = bus.producer()
         for kind in ("created", "updated"):
-            producer.send(topics.ALERTS.name, news(doc, kind), key=identifier, headers={"tenant": tenant})  # type: ignore[arg-type]
+            producer.send(topics.ALERTS.name, news(doc, kind), key=identifier, headers={"tenant": tenant})
         producer.flush()
         producer.close()
         outbound = Outbound(OutboundSettings(allow=(ip_network("127.0.0.1/32"),)))

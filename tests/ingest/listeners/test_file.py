@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import gzip
+import os
 import shutil
 import socket
+import tarfile
 from pathlib import Path
 
 import orjson
+import pytest
 
-from tests.ingest.running import HL7, Running, events, linux, running
+from ingest import files
+from tests.ingest.running import HL7, Running, dead_letters, events, linux, running
 from wardwatch.settings import SourceSettings
 from wardwatch.testing.ports import wait_until
+
+DATA = Path(__file__).parents[4] / "shared" / "data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no shared/data beside the checkout")
 
 
 def source(path: Path, parser: str = "linux") -> SourceSettings:
@@ -236,3 +244,82 @@ def test_every_datagram_is_one_record(tmp_path: Path) -> None:
             out.sendto(data, ("127.0.0.1", site.port()))
         accepted(site, "linux", 4)
         assert site.counts("linux") == (4, 2, 1, 1)
+
+
+def test_a_compressed_log_that_was_read_before_gives_only_what_was_not(tmp_path: Path) -> None:
+    log, packed = tmp_path / "auth.log", tmp_path / "auth.log.1.gz"
+    with running(tmp_path / "data", source(tmp_path / "auth.log*")) as site:
+        write(log, 1, 2)
+        accepted(site, "linux", 2)
+    write(log, 3)
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    log.unlink()
+    write(log, 4)
+    with running(tmp_path / "data", source(tmp_path / "auth.log*")) as site:
+        accepted(site, "linux", 4)
+        assert len({event["event.id"] for event in events(site.settings)}) == 4
+
+
+def test_a_compressed_log_that_begins_like_another_is_read_from_its_beginning(tmp_path: Path) -> None:
+    with running(tmp_path / "data", source(tmp_path / "auth.log*")) as site:
+        write(tmp_path / "auth.log", 0, 1)
+        accepted(site, "linux", 2)
+        (tmp_path / "auth.log.1.gz").write_bytes(gzip.compress(linux(0) + b"\n" + linux(2) + b"\n" + linux(3)))
+        accepted(site, "linux", 5)
+
+
+def test_gzip_of_messages_is_read_and_damaged_or_vast_gzip_is_dead_lettered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_WHOLE_BYTES", 2**20)
+    with running(tmp_path / "data", source(tmp_path / "*.gz", "hl7v2")) as site:
+        (tmp_path / "a.gz").write_bytes(gzip.compress(HL7 % 1 + b"\r" + HL7 % 2))
+        accepted(site, "hl7v2", 2)
+        (tmp_path / "cut.gz").write_bytes(gzip.compress(HL7 % 3)[:-9])
+        accepted(site, "hl7v2", 3)
+        (tmp_path / "vast.gz").write_bytes(gzip.compress(bytes(2**20 + 1)))
+        accepted(site, "hl7v2", 4)
+        reasons = [letter["reason"] for letter in dead_letters(site.settings)]
+    assert "can't be unpacked: EOFError" in reasons[0]
+    assert "more than 1048576 bytes in a gzip file" in reasons[1]
+
+
+def old(path: Path) -> None:
+    os.utime(path, (0, 0))
+
+
+def test_files_are_deleted_when_they_are_read_and_old_and_only_where_the_settings_say_so(tmp_path: Path) -> None:
+    kept, dropped = tmp_path / "kept", tmp_path / "dropped"
+    kept.mkdir()
+    dropped.mkdir()
+    deleting = source(dropped / "*").model_copy(update={"done": "delete"})
+    with running(tmp_path / "data", source(kept / "*.hl7", "hl7v2"), deleting) as site:
+        (kept / "old.hl7").write_bytes(HL7 % 1)
+        old(kept / "old.hl7")
+        write(dropped / "new.log", 1, 2)
+        write(dropped / "old.log", 3, 4, end=b"")
+        (dropped / "old.gz").write_bytes(gzip.compress(linux(5)))
+        old(dropped / "old.log")
+        old(dropped / "old.gz")
+        accepted(site, "linux", 5)
+        accepted(site, "hl7v2", 1)
+        wait_until(lambda: not list(dropped.glob("old*")), what="old files gone")
+        assert sorted(path.name for path in dropped.iterdir()) == ["new.log"]
+        assert (kept / "old.hl7").exists()
+
+
+@needs_data
+def test_an_event_log_of_windows_gives_its_events(tmp_path: Path) -> None:
+    """A copy of ForwardedEvents.evtx, as Windows Event Forwarding writes it (the sample is of SigmaHQ)."""
+    with tarfile.open(DATA / "sigmahq-regression.tar.gz") as archive:
+        member = next(one for one in archive if one.name.endswith(".evtx"))
+        content = archive.extractfile(member)
+        assert content
+        data = content.read()
+    with running(tmp_path / "data", source(tmp_path / "*.evtx", "windows")) as site:
+        (tmp_path / "ForwardedEvents.evtx").write_bytes(data)
+        wait_until(lambda: site.counts("windows")[0] > 0 and site.settled(), what="events")
+        found = events(site.settings)
+    assert found
+    assert {event["event.module"] for event in found} == {"windows"}
+    assert all(event["winlog.channel"] for event in found)
