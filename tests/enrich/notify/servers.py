@@ -37,6 +37,13 @@ class Web:
     ok: bytes = b'{"errcode": 0, "code": 0}'
 
 
+class _Quiet(ThreadingHTTPServer):
+    """A client that leaves in the middle is what tests are about."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def web(*, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[Web]:
     """Serve until the block ends."""
@@ -61,7 +68,7 @@ def web(*, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterat
         def log_message(self, *_: object) -> None:
             """Keep quiet."""
 
-    server = ThreadingHTTPServer((host, 0), Handler)
+    server = _Quiet((host, 0), Handler)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
