@@ -59,8 +59,12 @@ def last_change(doc: AlertDocument) -> str:
 
 
 def state_of(doc: AlertDocument) -> str:
-    """Return a short word for the workflow's state, for a form to send back."""
-    return blake2b(orjson.dumps(workflow_of(doc), option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+    """Return a short word for the workflow's state, for a form to send back.
+
+    What was told of a deadline is not part of it: that the scheduler wrote it takes nobody's form away.
+    """
+    state = {name: value for name, value in workflow_of(doc).items() if name != "sla_state"}
+    return blake2b(orjson.dumps(state, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
 
 
 def read(store: Store, person: Person, alert: str) -> Stored:
@@ -215,7 +219,8 @@ def _acknowledged(before: Mapping[str, Any]) -> dict[str, Any]:
     """Return the moment of the first acknowledgement; with it the time to decide runs."""
     taken = before.get("ack_at") or _now()
     due = None if before.get("paused_at") else next_due({**before, "ack_at": taken})
-    return {"ack_at": taken, "due_at": due}
+    untold = {} if due == before.get("due_at") else {"sla_state": None}
+    return {"ack_at": taken, "due_at": due, **untold}
 
 
 def _change(store: Store, person: Person, alert: str, action: str, state: str, change: Change) -> Done:

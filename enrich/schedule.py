@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from enrich.jobs.notifications import Notifications
 from enrich.jobs.retention import Retention
+from enrich.jobs.service_levels import ServiceLevels
 from enrich.jobs.silent_source import SilentSource
 from wardwatch import service_levels, topics
 from wardwatch.bus import open_bus
-from wardwatch.errors import StoreUnavailable, Unavailable, WardwatchError
-from wardwatch.service_levels import policy_of, zone_of
+from wardwatch.errors import PeerUnavailable, StoreUnavailable, Unavailable, WardwatchError
+from wardwatch.outbound import Outbound
+from wardwatch.service_levels import Policy, policy_of, zone_of
 from wardwatch.settings import Settings
 from wardwatch.stage import Runtime
 from wardwatch.store import open_store
@@ -21,28 +25,47 @@ from wardwatch.tables import Tables
 from wardwatch.worker import prepare
 
 _RETENTION_S = 3600.0
+_RETRY_S = 2.0
 
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Run the jobs until told to stop; one that is under way is finished."""
     own = settings.scheduler
     bus, store = open_bus(settings.bus_url, settings.bus_access), open_store(settings.store_url)
+    outbound = Outbound(settings.outbound)
     prepare(runtime, bus=bus, need=topics.shared(), store=store)
     if not runtime.stopping.is_set():
         tables = Tables(bus)
-        tables.follow()
+        _catch_up(runtime, tables)
+        policy, zone = _policies(tables), _zones(tables)
         silent = SilentSource(
             bus,
             store,
             own.silence_s,
             now=_now,
             name=lambda tenant: _name(tables, tenant),
-            policy=lambda tenant: policy_of(tables.rows(service_levels.TABLE, tenant)),
-            zone=lambda tenant: zone_of(tables.get("tenants", "", tenant)),
+            policy=policy,
+            zone=zone,
         )
-        days = own.keep_alerts_days, own.keep_events_days
+        notifications = Notifications(bus, store, tables, outbound, _now)
+        levels = ServiceLevels(
+            store,
+            notifications.deliveries.plan,
+            now=_now,
+            policy=policy,
+            zone=zone,
+            tenants=lambda: iter(tables.rows("tenants", "")),
+        )
+        days = own.keep_alerts_days, own.keep_events_days, own.keep_deliveries_days
         retention = Retention(bus, store, *days, now=_now, tenants=lambda: tables.rows("tenants", ""))
-        _work(runtime, {"silent_source": (silent, own.check_s), "retention": (retention, _RETENTION_S)})
+        jobs: dict[str, tuple[Callable[[], None], float]] = {
+            "silent_source": (silent, own.check_s),
+            "retention": (retention, _RETENTION_S),
+            "service_levels": (levels, own.levels_s),
+            "notifications": (notifications, own.notify_s),
+        }
+        _work(runtime, jobs)
+        notifications.close()
         silent.close()
         tables.close()
     store.close()
@@ -55,6 +78,8 @@ def guarded(runtime: Runtime, job: str, work: Callable[[], None]) -> Callable[[]
     def tick() -> None:
         try:
             work()
+        except PeerUnavailable as error:
+            runtime.report(job, ok=False, message=str(error))
         except Unavailable as error:
             runtime.report("store" if isinstance(error, StoreUnavailable) else "bus", ok=False, message=str(error))
         except WardwatchError as error:
@@ -78,6 +103,25 @@ def _work(runtime: Runtime, jobs: dict[str, tuple[Callable[[], None], float]]) -
     scheduler.start()
     runtime.stopping.wait()
     scheduler.shutdown(wait=True)
+
+
+def _catch_up(runtime: Runtime, tables: Tables) -> None:
+    """Read the tables before the first job runs: without its rows a notice would go nowhere."""
+    while not runtime.stopping.is_set():
+        try:
+            tables.catch_up()
+            return
+        except Unavailable as error:
+            runtime.report("bus", ok=False, message=str(error))
+            runtime.stopping.wait(_RETRY_S)
+
+
+def _policies(tables: Tables) -> Callable[[str], Policy]:
+    return lambda tenant: policy_of(tables.rows(service_levels.TABLE, tenant))
+
+
+def _zones(tables: Tables) -> Callable[[str], ZoneInfo]:
+    return lambda tenant: zone_of(tables.get("tenants", "", tenant))
 
 
 def _now() -> datetime:

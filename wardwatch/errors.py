@@ -15,7 +15,9 @@
     │   ├── BusUnavailable
     │   │   └── BusRefused     it does not let us in, or not do this, until somebody grants it
     │   ├── StoreUnavailable
+    │   ├── PeerUnavailable    a server outside, to which something is sent, does not answer
     │   └── SpoolFull          back-pressure: the sources are told to wait
+    ├── PeerRefused            a server outside refused, or lies where nothing may be sent
     ├── NotFound               no such document in the caller's tenants
     ├── Conflict               somebody changed the document since it was read
     └── Forbidden              the caller's scope does not hold this tenant or action
@@ -95,8 +97,16 @@ class StoreUnavailable(Unavailable):
     """The store does not answer."""
 
 
+class PeerUnavailable(Unavailable):
+    """A server outside does not answer, or takes no more now."""
+
+
 class SpoolFull(Unavailable):
     """The spool has reached its limit."""
+
+
+class PeerRefused(WardwatchError):
+    """A server outside refused what was sent, or its address is one to which nothing may be sent."""
 
 
 class NotFound(WardwatchError):

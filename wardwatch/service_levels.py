@@ -146,7 +146,7 @@ class Clock:
             for name in ("ack_due", "decide_due")
             if name in workflow and (due := parse_time(str(workflow[name]))) > paused
         }
-        return {**moved, "paused_at": None, "due_at": next_due({**workflow, **moved})}
+        return {**moved, "paused_at": None, "sla_state": None, "due_at": next_due({**workflow, **moved})}
 
     def soon(self, created: datetime, due: datetime) -> datetime:
         """Return when three quarters of the time to a deadline have passed."""

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -238,8 +247,21 @@ class SchedulerSettings(_Section):
 
     silence_s: float = Field(900.0, gt=0, description="A source without events for so many seconds is silent.")
     check_s: float = Field(30.0, gt=0, description="Seconds between two looks for silent sources.")
+    levels_s: float = Field(5.0, gt=0, description="Seconds between two looks at the deadlines of alerts.")
+    notify_s: float = Field(2.0, gt=0, description="Seconds between two rounds of sending notifications.")
     keep_alerts_days: int = Field(1096, ge=1, description="Days that alerts are kept.")
     keep_events_days: int = Field(185, ge=1, description="Days that events are kept.")
+    keep_deliveries_days: int = Field(185, ge=2, description="Days that the log of notifications is kept.")
+
+
+class OutboundSettings(_Section):
+    """What leaves for servers outside: notifications."""
+
+    allow: tuple[IPvAnyNetwork, ...] = Field(
+        (), description="Internal networks that may be reached, such as 10.3.0.0/16; public addresses always may."
+    )
+    ca: Path | None = Field(None, description="PEM certificates of own authorities, trusted beside the system's.")
+    secrets: Path | None = Field(None, description="Folder of the files that `file:NAME` in a channel's row names.")
 
 
 RoleName = Literal["admin", "lead", "analyst", "engineer", "viewer", "auditor"]
@@ -322,6 +344,7 @@ class Settings(BaseSettings):
     alerter: AlerterSettings = AlerterSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     console: ConsoleSettings = ConsoleSettings()
+    outbound: OutboundSettings = OutboundSettings()
     relay: RelaySettings = RelaySettings()
 
     @property

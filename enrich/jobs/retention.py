@@ -1,4 +1,4 @@
-"""Retention: removes alerts and events that are older than the operator keeps them."""
+"""Retention: removes alerts, events and deliveries that are older than the operator keeps them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import structlog
 from wardwatch import topics
 from wardwatch.bus import Bus
 from wardwatch.errors import SettingsError
-from wardwatch.store import Store
+from wardwatch.store import Find, Store
 
 log = structlog.get_logger()
 
@@ -24,6 +24,7 @@ class Retention:
     store: Store
     keep_alerts_days: int
     keep_events_days: int
+    keep_deliveries_days: int
     now: Callable[[], datetime]
     tenants: Callable[[], Iterable[str]]
 
@@ -34,6 +35,14 @@ class Retention:
             events = self.store.events.expire(tenant, self.now() - timedelta(days=self.keep_events_days))
             if alerts or events:
                 log.info("expired", tenant=tenant, alerts=alerts, events=events)
+        self._deliveries()
+
+    def _deliveries(self) -> None:
+        documents = self.store.documents("deliveries")
+        old = Find(end=self.now() - timedelta(days=self.keep_deliveries_days), limit=500)
+        while items := documents.find(old).items:
+            for item in items:
+                documents.delete(str(item.doc["id"]))
 
     def _seen(self) -> Iterable[str]:
         for topic in self.bus.topics():

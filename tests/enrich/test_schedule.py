@@ -2,19 +2,22 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import orjson
 import pytest
 
 from enrich.schedule import guarded, run
+from tests.enrich.notify.servers import web
 from wardwatch import topics
 from wardwatch.bus import open_bus
 from wardwatch.errors import BusUnavailable, RecordError, StoreUnavailable
 from wardwatch.event import rfc3339
-from wardwatch.settings import SchedulerSettings, Settings
+from wardwatch.settings import OutboundSettings, SchedulerSettings, Settings
 from wardwatch.stage import Runtime
 from wardwatch.store import AlertQuery, Scope, open_store
+from wardwatch.tables import Tables
 from wardwatch.testing.ports import wait_until
 
 
@@ -59,4 +62,34 @@ def test_the_stage_raises_an_alert_of_a_silent_source_and_stops(tmp_path: Path) 
     assert not stage.is_alive()
     assert runtime.health()["ok"] is True
     store.close()
+    bus.close()
+
+
+def test_the_stage_tells_of_a_silent_source_over_its_channel(tmp_path: Path) -> None:
+    allowed = OutboundSettings(allow=(ip_network("127.0.0.1/32"),))
+    settings = Settings(data_dir=tmp_path, scheduler=SchedulerSettings(check_s=0.1, notify_s=0.1), outbound=allowed)
+    bus = open_bus(settings.bus_url)
+    bus.ensure_topics([*topics.of_tenant("ward"), topics.TABLES])
+    now = datetime.now(UTC)
+    silent = {"hl7v2": {"last_record": rfc3339(now - timedelta(hours=1))}}
+    beat = {"instance": 0, "at": rfc3339(now), "started": rfc3339(now), "sources": silent}
+    producer = bus.producer()
+    producer.send(topics.heartbeats("ward").name, orjson.dumps(beat))
+    producer.flush()
+    producer.close()
+    runtime, tables = Runtime("scheduler"), Tables(bus)
+    stage = threading.Thread(target=run, args=(settings, runtime))
+    with web() as server:
+        tables.put("channels", "", "soc", {"kind": "slack", "lang": "zh", "url": f"{server.url}/soc"})
+        tables.put("routes", "", "all", {"to": ["channel:soc"]})
+        stage.start()
+        try:
+            wait_until(lambda: server.requests, what="the message")
+        finally:
+            runtime.stopping.set()
+            stage.join(10)
+        assert "日志来源静默" in server.requests[0].body.decode()
+    assert not stage.is_alive()
+    assert runtime.health()["ok"] is True
+    tables.close()
     bus.close()

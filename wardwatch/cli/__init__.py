@@ -24,6 +24,7 @@ COMMANDS = {
     "detect": "detections.cli.detect:detect",
     "rules": "detections.cli:rules",
     "tables": "wardwatch.cli.tables:tables",
+    "notify": "enrich.notify.cli:notify",
     "vault": "ingest.vault_care:vault",
     "reveal": "ingest.reveal:reveal",
     "deadletter": "ingest.deadletter:deadletter",

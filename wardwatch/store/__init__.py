@@ -84,7 +84,8 @@ class AlertQuery:
 
     ``entity`` is one exact value of ``related.*``, ``host.name``, ``user.id`` or ``wardwatch.alert.patient_token``.
     ``closed_from`` finds alerts that were closed then or later and are closed still (``wardwatch.alert.closed_at``),
-    ``due_before`` those whose running deadline is earlier. ``heads`` leaves out those that go on with another;
+    ``due_before`` those whose running deadline is earlier; ``untold`` leaves out those that have one of these
+    ``wardwatch.alert.sla_state``. ``heads`` leaves out those that go on with another;
     ``series`` finds those that go on with one of these; ``case`` those of one case.
     """
 
@@ -100,6 +101,7 @@ class AlertQuery:
     created_to: datetime | None = None
     closed_from: datetime | None = None
     due_before: datetime | None = None
+    untold: frozenset[str] = frozenset()
     criticalities: frozenset[str] = frozenset()
     heads: bool = False
     series: frozenset[str] = frozenset()
@@ -254,7 +256,7 @@ class Find:
     end: datetime | None = None
 
 
-Collection = Literal["cases", "users", "sessions", "audit", "views", "jobs", "tokens"]
+Collection = Literal["cases", "users", "sessions", "audit", "views", "jobs", "tokens", "deliveries"]
 
 
 class Documents(Protocol):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.enrich.notify.servers import web
 from wardwatch.cli import COMMANDS
 from wardwatch.testing.ports import free_port
 
@@ -81,3 +82,36 @@ def test_init_refuses_a_name_that_is_no_slug(tmp_path: Path) -> None:
     done = wardwatch("init", "Renai!", WARDWATCH_DATA_DIR=str(tmp_path))
     assert done.returncode == 2
     assert "is not 1 to 40 of a-z, 0-9 and _" in done.stderr
+
+
+def test_secrets_of_a_channel_are_never_shown_and_a_wrong_row_is_not_written(tmp_path: Path) -> None:
+    at = {"WARDWATCH_DATA_DIR": str(tmp_path)}
+    row = {"kind": "dingtalk", "url": "https://robot.example/?access_token=t0ken", "secret": "SECabc"}
+    assert wardwatch("tables", "set", "channels", "soc", json.dumps(row), **at).returncode == 0
+    for command in (("get", "channels", "soc"), ("list", "channels")):
+        shown = wardwatch("tables", *command, **at)
+        assert "dingtalk" in shown.stdout
+        assert "t0ken" not in shown.stdout + shown.stderr
+        assert "SECabc" not in shown.stdout + shown.stderr
+    for table, wrong in (
+        ("channels", {"kind": "fax"}),
+        ("routes", {"to": ["everybody"]}),
+        ("on_call", {"person": "x"}),
+    ):
+        refused = wardwatch("tables", "set", table, "wrong", json.dumps(wrong), **at)
+        assert (refused.returncode, wardwatch("tables", "get", table, "wrong", **at).returncode) == (2, 1)
+
+
+def test_a_channel_is_tried_past_the_address_guard(tmp_path: Path) -> None:
+    at = {"WARDWATCH_DATA_DIR": str(tmp_path)}
+    with web() as server:
+        row = {"kind": "slack", "lang": "en", "url": f"{server.url}/t0ken"}
+        wardwatch("tables", "set", "channels", "soc", json.dumps(row), **at)
+        refused = wardwatch("notify", "test", "soc", **at)
+        assert (refused.returncode, server.requests) == (1, [])
+        assert "internal address" in refused.stderr
+        assert "t0ken" not in refused.stderr
+        done = wardwatch("notify", "test", "soc", WARDWATCH_OUTBOUND__ALLOW='["127.0.0.1/32"]', **at)
+        assert (done.returncode, done.stdout) == (0, "soc has taken the message\n")
+        assert b"wardwatch: test of channel soc" in server.requests[0].body
+    assert wardwatch("notify", "test", "absent", **at).returncode == 1

@@ -517,6 +517,24 @@ def test_alerts_are_found_by_their_deadline(store: Store, tenant: str) -> None:
     assert set(found(store, replace(of(tenant), due_before=moment + timedelta(seconds=1)))) == {soon, later}
 
 
+def test_alerts_whose_deadline_was_told_are_left_out(store: Store, tenant: str) -> None:
+    due = "2026-03-10T02:15:00.000Z"
+    states = ("soon", "breached", None)
+    soon, breached, untold = create(
+        store,
+        *(
+            replace(
+                alert(tenant, n), workflow={"status": "new", "due_at": due, **({"sla_state": state} if state else {})}
+            )
+            for n, state in enumerate(states)
+        ),
+    )
+    query = replace(of(tenant), due_before=datetime(2026, 3, 10, 3, tzinfo=UTC))
+    assert set(found(store, replace(query, untold=frozenset({"breached"})))) == {soon, untold}
+    assert found(store, replace(query, untold=frozenset({"soon", "breached"}))) == [untold]
+    assert set(found(store, query)) == {soon, breached, untold}
+
+
 def test_alerts_are_found_by_criticality_series_and_case(store: Store, tenant: str) -> None:
     first, second, third = (
         replace(alert(tenant, number, asset_criticality=name)) for number, name in enumerate(("therapy", "office", ""))

@@ -272,6 +272,8 @@ def _filter(scope: Scope, query: AlertQuery) -> list[Clause]:
         clauses += phrases(TEXT, terms(query.text))
     clauses += time_range("event.created", query.created_from, query.created_to)
     clauses += time_range("wardwatch.alert.due_at", None, query.due_before)
+    if query.untold:
+        clauses.append({"bool": {"must_not": one_of("wardwatch.alert.sla_state", query.untold)}})
     clauses += one_of("wardwatch.alert.asset_criticality", query.criticalities)
     clauses += one_of(_FIELD["series"], query.series)
     if query.heads:

@@ -41,6 +41,7 @@ _ORDER: dict[str, dict[str, type]] = {
     "priority": {"-priority": float, "due": str, "created": int, "id": str},
     "due": {"due": str, "created": int, "id": str},
 }
+_SLA_STATE = "json_extract(workflow, '$.sla_state')"
 
 
 class SqliteAlerts:
@@ -205,6 +206,8 @@ def _where(scope: Scope, query: AlertQuery) -> Condition:
         parts.append(("closed >= ?", [rfc3339(query.closed_from)]))
     if query.due_before:
         parts.append(("due < ?", [rfc3339(query.due_before)]))
+    if query.untold:
+        parts.append((f"coalesce({_SLA_STATE}, '') NOT IN ({', '.join('?' * len(query.untold))})", list(query.untold)))
     if query.heads:
         parts.append(("queued IS NOT NULL" if queued else "series IS NULL", []))
     if query.case:
