@@ -15,6 +15,7 @@ from wardwatch.event import Document, rfc3339
 from wardwatch.store import Find, Store
 
 _SHOWN = 100
+_OF_CASE = 1000
 
 
 def record(store: Store, actor: str, action: str, **details: Any) -> str:
@@ -33,7 +34,19 @@ def of_alert(store: Store, alert: str, last: str) -> list[Document]:
 
     The caller has read the alert.
     """
-    page = store.documents("audit").find(Find(fields={"alert": alert}, limit=_SHOWN))
+    return _made(store, {"alert": alert}, last, _SHOWN)
+
+
+def of_case(store: Store, case: str, last: str) -> list[Document]:
+    """Return the changes made to a case, newest first, from its ``last`` one; at most the last 1000.
+
+    The caller has read the case.
+    """
+    return _made(store, {"case": case, "kind": "case"}, last, _OF_CASE)
+
+
+def _made(store: Store, of: dict[str, str | bool], last: str, limit: int) -> list[Document]:
+    page = store.documents("audit").find(Find(fields=of, limit=limit))
     meant: dict[str, Document] = {item.doc["id"]: item.doc for item in page.items}
     made = []
     while entry := meant.pop(last, None):
