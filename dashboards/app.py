@@ -12,11 +12,12 @@ from fastapi.staticfiles import StaticFiles
 
 from dashboards import failures
 from dashboards.api import alerts, live
+from dashboards.api import cases as cases_api
 from dashboards.console import Console
 from dashboards.feed import follow
 from dashboards.headers import SecurityHeaders
 from dashboards.hospitals import Hospitals
-from dashboards.pages import alert, queue, sign_in
+from dashboards.pages import alert, cases, queue, sign_in
 from dashboards.pages.render import FOLDER
 from wardwatch import __version__, service_levels
 from wardwatch.bus import open_bus
@@ -43,9 +44,9 @@ def create(console: Console) -> FastAPI:
     app.state.console = console
     app.add_middleware(SecurityHeaders)
     failures.install(app)
-    for page in (sign_in, queue, alert):
+    for page in (sign_in, queue, alert, cases):
         app.include_router(page.router, include_in_schema=False)
-    for part in (alerts, live):
+    for part in (alerts, cases_api, live):
         app.include_router(part.router, prefix="/api/v1")
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     return app

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from dashboards import queue, workflow
+from dashboards.cases import work
 from dashboards.pages.queue import Chosen, TheDesk
 from dashboards.visitor import Signed, TheConsole
 from dashboards.workflow import Done, state_of
@@ -125,7 +126,7 @@ def resume(console: TheConsole, seen: Signed, alert: str, body: Decision) -> Cha
 @router.post("/{alert}/undo")
 def undo(console: TheConsole, seen: Signed, alert: str, body: Undoing) -> Changed:
     """Take back one's own last change."""
-    return _changed(workflow.undo(console.store, seen.person, alert, body.audit_id))
+    return _changed(work.undo(console.store, seen.person, alert, body.audit_id))
 
 
 def _alert(item: Stored) -> Alert:

@@ -115,9 +115,9 @@ def _settle(
         found = next((one for one in before.requests if one.id == request), None)
         if found is None:
             raise NotFound(f"no request {request[:40]!r}", step="cases", record=identifier)
+        changed = found.model_copy(update=settle(found))
         if not found.waits:
             raise cases.Overtaken(before, step=action)
-        changed = found.model_copy(update=settle(found))
         return before.model_copy(
             update={"requests": tuple(changed if one.id == request else one for one in before.requests)}
         )

@@ -21,6 +21,7 @@ from wardwatch.service_levels import Clock
 from wardwatch.store import Find, Store, Stored
 from wardwatch.text import safe_text
 
+NEW, LAST = "new", "last"
 ClockOf = Callable[[AlertDocument], Clock]
 _LANGUAGES = ("en", "zh")
 _STEP = re.compile(r"[\n;；]+")
@@ -58,12 +59,31 @@ class Escalated:
 
 
 def escalate(
-    store: Store, person: Person, alerts: Sequence[AlertRef], clock_of: ClockOf, lang: str, *, title: str = ""
+    store: Store,
+    person: Person,
+    alerts: Sequence[AlertRef],
+    clock_of: ClockOf,
+    lang: str,
+    *,
+    case: str = NEW,
+    title: str = "",
 ) -> Escalated:
-    """Open a case from open alerts of one hospital, with the tasks that their rules advise.
+    """Make open alerts of one hospital part of a case, with the tasks that their rules advise.
 
-    Raises Forbidden, NotFound, Conflict, RecordError.
+    ``case`` is NEW, LAST (the open one that the person changed last in that hospital) or a case's id; the ``title`` is
+    of a new one. Raises Forbidden, NotFound, Conflict, RecordError.
     """
+    if case == NEW:
+        return _escalate_new(store, person, alerts, clock_of, lang, title)
+    if case == LAST:
+        [first, *_] = _escalatable(store, person, alerts, "case_add")
+        case = last_used(store, person, parse_alert_id(first.doc["event"]["id"])[0]).id
+    return _escalate_to(store, person, alerts, clock_of, case)
+
+
+def _escalate_new(
+    store: Store, person: Person, alerts: Sequence[AlertRef], clock_of: ClockOf, lang: str, title: str
+) -> Escalated:
     found = _escalatable(store, person, alerts, "case_open")
     worst = max(found, key=lambda item: severity_of(item.doc).number)
     tenant = parse_alert_id(alerts[0].id)[0]
@@ -89,10 +109,9 @@ def escalate(
         raise
 
 
-def escalate_to(
+def _escalate_to(
     store: Store, person: Person, alerts: Sequence[AlertRef], clock_of: ClockOf, identifier: str
 ) -> Escalated:
-    """Add open alerts to an open case of their hospital; raises as ``escalate`` does."""
     found = _escalatable(store, person, alerts, "case_add")
 
     def add(before: Case) -> Case:
@@ -109,7 +128,7 @@ def escalate_to(
 
 
 def last_used(store: Store, person: Person, tenant: str) -> Case:
-    """Return the open case of a hospital that the person changed last; raises NotFound where there is none."""
+    """Return the open case of a hospital that the person changed last; raises RecordError where there is none."""
     mine: dict[str, str | bool] = {"actor": person.name, "kind": "case", "tenant": tenant}
     for entry in store.documents("audit").find(Find(fields=mine, limit=_RECENT)).items:
         try:
@@ -118,7 +137,7 @@ def last_used(store: Store, person: Person, tenant: str) -> Case:
             continue
         if case.open:
             return case
-    raise NotFound("you have no open case of this hospital yet", step="cases")
+    raise RecordError("you have no open case of this hospital yet", step="cases")
 
 
 def undo(store: Store, person: Person, alert: str, audit_id: str) -> Done:

@@ -8,6 +8,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards import audit, queue, workflow
+from dashboards.cases import work
+from dashboards.cases.work import AlertRef
 from dashboards.console import Console
 from dashboards.pages.queue import Chosen, TheDesk, overview, view
 from dashboards.pages.render import render
@@ -137,6 +139,23 @@ def resume(
     return _answer(request, console, seen, desk, filters, done, "resume")
 
 
+@router.post("/escalate")
+def escalate(
+    request: Request,
+    console: TheConsole,
+    seen: Signed,
+    desk: TheDesk,
+    filters: Chosen,
+    alert: str,
+    state: Text,
+    case: Text = work.NEW,
+) -> Response:
+    """Make the alert part of a new case, of the last-used one, or of one by its number."""
+    chosen = [AlertRef(alert, state)]
+    made = work.escalate(console.store, seen.person, chosen, console.clock, seen.lang, case=case.strip())
+    return _answer(request, console, seen, desk, filters, made.done[0], "escalate")
+
+
 @router.get("/people")
 def people(console: TheConsole, seen: Signed, alert: str) -> list[str]:
     """Return who may be given the alert, for the menu's choices."""
@@ -149,7 +168,7 @@ def undo(
     request: Request, console: TheConsole, seen: Signed, desk: TheDesk, filters: Chosen, alert: str, audit_id: Text
 ) -> Response:
     """Take back one's own last change."""
-    done = workflow.undo(console.store, seen.person, alert, audit_id)
+    done = work.undo(console.store, seen.person, alert, audit_id)
     return _answer(request, console, seen, desk, filters, done, "undo")
 
 

@@ -98,16 +98,16 @@ def test_undo_keeps_a_case_that_somebody_wrote_in(console: Console, lin: Person)
 
 def test_the_last_used_case_of_the_hospital_takes_the_next_alert(console: Console, lin: Person) -> None:
     store = console.store
-    with pytest.raises(NotFound):
+    with pytest.raises(RecordError, match="no open case"):
         work.last_used(store, lin, "zhongxin")
     case = opened(console, lin)
     opened(console, lin, FOREIGN)
     assert work.last_used(store, lin, "zhongxin").id == case.id
-    added = work.escalate_to(store, lin, [ref(store, lin, OTHER)], console.clock, case.id)
+    added = work.escalate(store, lin, [ref(store, lin, OTHER)], console.clock, "en", case=case.id)
     assert alerts(store, lin, added.case) == {VIP.id, OTHER.id}
     assert history(store, added.case) == ["case_add", "case_open"]
     with pytest.raises(RecordError, match="another hospital"):
-        work.escalate_to(store, lin, [ref(store, lin, STORIES[3])], console.clock, case.id)
+        work.escalate(store, lin, [ref(store, lin, STORIES[3])], console.clock, "en", case=case.id)
 
 
 def test_a_case_is_of_one_hospital_and_of_alerts_as_they_are(console: Console, lin: Person) -> None:
@@ -253,7 +253,7 @@ def test_a_decided_alert_is_marked_as_waiting_and_keeps_its_deadlines(
     before = fields(store, lin)
     asked = requests.ask(store, lin, case.id, RequestKind.QUESTION, "Who?", console.clock)
     assert fields(store, lin)["paused_at"]
-    work.escalate_to(store, lin, [ref(store, lin, OTHER)], console.clock, case.id)
+    work.escalate(store, lin, [ref(store, lin, OTHER)], console.clock, "en", case=case.id)
     assert fields(store, lin, OTHER)["paused_at"]  # it came into a case that waits
     requests.answer(store, zhou, case.id, asked.requests[0].id, "Dr Wang", console.clock)
     for story in (VIP, OTHER):
