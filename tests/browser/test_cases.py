@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import expect
@@ -39,8 +40,6 @@ def only_case(site: Site) -> Case:
 
 
 def clock(doc: AlertDocument) -> Clock:
-    from zoneinfo import ZoneInfo
-
     return Clock(DEFAULT, severity_of(doc), ZoneInfo("Asia/Shanghai"))
 
 
