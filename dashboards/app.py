@@ -12,20 +12,19 @@ from fastapi.staticfiles import StaticFiles
 
 from dashboards import failures
 from dashboards.api import alerts, live
+from dashboards.api import bulk as bulk_api
 from dashboards.api import cases as cases_api
 from dashboards.console import Console
 from dashboards.feed import follow
 from dashboards.headers import SecurityHeaders
-from dashboards.hospitals import Hospitals
-from dashboards.pages import alert, cases, queue, sign_in
+from dashboards.pages import alert, bulk, cases, queue, sign_in, suppressions
 from dashboards.pages.render import FOLDER
-from wardwatch import __version__, service_levels
+from wardwatch import __version__
 from wardwatch.bus import open_bus
 from wardwatch.errors import SettingsError, Unavailable
-from wardwatch.service_levels import policy_of
 from wardwatch.settings import Settings
 from wardwatch.stage import Runtime
-from wardwatch.store import Store, open_store
+from wardwatch.store import open_store
 from wardwatch.tables import Tables
 
 _CHECK_S = 2.0
@@ -44,9 +43,9 @@ def create(console: Console) -> FastAPI:
     app.state.console = console
     app.add_middleware(SecurityHeaders)
     failures.install(app)
-    for page in (sign_in, queue, alert, cases):
+    for page in (sign_in, queue, alert, bulk, suppressions, cases):
         app.include_router(page.router, include_in_schema=False)
-    for part in (alerts, cases_api, live):
+    for part in (alerts, bulk_api, cases_api, live):
         app.include_router(part.router, prefix="/api/v1")
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     return app
@@ -56,10 +55,7 @@ def run(settings: Settings, runtime: Runtime) -> None:
     """Serve until the stage is stopping; raises SettingsError when the address can't be listened on."""
     bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
     tables = Tables(bus)
-    hospitals = Hospitals(lambda: tables.rows("tenants", ""))
-    console = Console(
-        settings.console, store, hospitals, lambda tenant: policy_of(tables.rows(service_levels.TABLE, tenant))
-    )
+    console = Console(settings.console, store, tables)
     server = server_of(create(console), settings.console.listen)
     threads = [
         threading.Thread(target=server.run, name="http"),
@@ -68,19 +64,21 @@ def run(settings: Settings, runtime: Runtime) -> None:
     tables.follow()
     for thread in threads:
         thread.start()
-    _watch(store, server, threads[0], runtime)
+    _watch(console, server, threads[0], runtime)
     console.feed.close()
     server.should_exit = True
     runtime.stopping.set()
     for thread in threads:
         thread.join()
+    console.jobs.close()
     tables.close()
     store.close()
     bus.close()
 
 
-def _watch(store: Store, server: uvicorn.Server, http: threading.Thread, runtime: Runtime) -> None:
+def _watch(console: Console, server: uvicorn.Server, http: threading.Thread, runtime: Runtime) -> None:
     """Report store and listener until the stage stops or the listener is gone."""
+    store = console.store
     prepare: Callable[[], None] = store.setup
     while not runtime.stopping.wait(0.1 if not server.started else _CHECK_S):
         if not http.is_alive():
@@ -88,6 +86,7 @@ def _watch(store: Store, server: uvicorn.Server, http: threading.Thread, runtime
         try:
             prepare()
             prepare = store.ping
+            console.jobs.adopt()
         except Unavailable as error:
             runtime.report("store", ok=False, message=str(error))
         else:

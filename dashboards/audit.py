@@ -8,9 +8,13 @@ leads to is of a change that was meant but never made, because the process or th
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
+from wardwatch.alert import parse_alert_id
 from wardwatch.event import Document, rfc3339
 from wardwatch.store import Find, Store
 
@@ -29,12 +33,28 @@ def record(store: Store, actor: str, action: str, **details: Any) -> str:
     return identifier
 
 
+def record_many(store: Store, actor: str, action: str, *, job: str, befores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Append one audit document of a change of many alerts and return its id; ``befores`` are their workflows by id.
+
+    They are kept as text, so that no alert's id becomes a field.
+    """
+    return record(
+        store,
+        actor,
+        action,
+        job=job,
+        alert=sorted(befores),
+        tenants=sorted({parse_alert_id(alert)[0] for alert in befores}),
+        befores=orjson.dumps(befores).decode(),
+    )
+
+
 def of_alert(store: Store, alert: str, last: str) -> list[Document]:
     """Return the changes made to an alert, newest first, from its ``last`` one; at most the last 100.
 
     The caller has read the alert.
     """
-    return _made(store, {"alert": alert}, last, _SHOWN)
+    return _made(store, {"alert": alert}, last, _SHOWN, alert)
 
 
 def of_case(store: Store, case: str, last: str) -> list[Document]:
@@ -45,11 +65,16 @@ def of_case(store: Store, case: str, last: str) -> list[Document]:
     return _made(store, {"case": case, "kind": "case"}, last, _OF_CASE)
 
 
-def _made(store: Store, of: dict[str, str | bool], last: str, limit: int) -> list[Document]:
+def _made(store: Store, of: dict[str, str | bool], last: str, limit: int, alert: str = "") -> list[Document]:
     page = store.documents("audit").find(Find(fields=of, limit=limit))
     meant: dict[str, Document] = {item.doc["id"]: item.doc for item in page.items}
     made = []
     while entry := meant.pop(last, None):
         made.append(entry)
-        last = str(entry["previous"])
+        last = _previous(entry, alert)
     return made
+
+
+def _previous(entry: Document, alert: str) -> str:
+    befores = entry.get("befores")
+    return str(orjson.loads(befores)[alert].get("change", "") if befores else entry["previous"])

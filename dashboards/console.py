@@ -1,17 +1,19 @@
-"""What every request needs: store, hospitals, service levels, people, sessions, and the live feed."""
+"""What every request needs: store, tables, people, sessions, jobs, and the live feed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dashboards.auth.people import People, Person, Right
 from dashboards.auth.sessions import Sessions
 from dashboards.auth.throttle import Throttle
+from dashboards.bulk import Jobs
 from dashboards.feed import Feed
 from dashboards.hospitals import Hospitals
+from dashboards.suppressions import Rows
+from wardwatch import service_levels
 from wardwatch.alert import AlertDocument, parse_alert_id, severity_of
-from wardwatch.service_levels import DEFAULT, Clock, Policy
+from wardwatch.service_levels import Clock, policy_of
 from wardwatch.settings import ConsoleSettings
 from wardwatch.store import Store
 
@@ -22,19 +24,22 @@ class Console:
 
     settings: ConsoleSettings
     store: Store
-    hospitals: Hospitals
-    policy: Callable[[str], Policy] = field(default=lambda _: DEFAULT)
+    tables: Rows
     feed: Feed = field(default_factory=Feed)
     throttle: Throttle = field(default_factory=Throttle)
 
     def __post_init__(self) -> None:
+        self.hospitals = Hospitals(lambda: self.tables.rows("tenants", ""))
         self.people = People(self.store)
         self.sessions = Sessions(self.store, self.settings.session_hours)
+        self.jobs = Jobs(self.store, self.people.get, self.workers)
 
     def clock(self, doc: AlertDocument) -> Clock:
         """Return the service levels of one alert."""
         tenant, _ = parse_alert_id(doc["event"]["id"])
-        return Clock(self.policy(tenant), severity_of(doc), self.hospitals.get(tenant).zone)
+        return Clock(
+            policy_of(self.tables.rows(service_levels.TABLE, tenant)), severity_of(doc), self.hospitals.get(tenant).zone
+        )
 
     def workers(self, tenant: str) -> list[Person]:
         """Return the accounts that may work a hospital's alerts, by name."""

@@ -8,7 +8,7 @@ Conflict; when only detection counted further, it goes through. The audit record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -75,11 +75,7 @@ def read(store: Store, person: Person, alert: str) -> Stored:
 def acknowledge(store: Store, person: Person, alert: str, state: str) -> Done:
     """Take an open alert; raises Forbidden, NotFound, Conflict."""
 
-    def take(before: Mapping[str, Any]) -> dict[str, Any]:
-        _demand(before, Status(before["status"]) in OPEN)
-        return {"status": _taken(before), "assignee": person.name, **_acknowledged(before)}
-
-    return _change(store, person, alert, "acknowledge", state, take)
+    return _change(store, person, alert, "acknowledge", state, giving(person.name))
 
 
 def assign(store: Store, person: Person, alert: str, state: str, assignee: str, able: Sequence[Person]) -> Done:
@@ -89,6 +85,11 @@ def assign(store: Store, person: Person, alert: str, state: str, assignee: str, 
     """
     if assignee and assignee not in {one.name for one in able}:
         raise RecordError(f"{assignee[:80]!r} can't work this hospital's alerts", step="assign", record=alert)
+    return _change(store, person, alert, "assign", state, giving(assignee))
+
+
+def giving(assignee: str) -> Change:
+    """Return the change that gives an open alert to somebody, "" to nobody."""
 
     def give(before: Mapping[str, Any]) -> dict[str, Any]:
         _demand(before, Status(before["status"]) in OPEN)
@@ -96,7 +97,7 @@ def assign(store: Store, person: Person, alert: str, state: str, assignee: str, 
             return {"assignee": None}
         return {"status": _taken(before), "assignee": assignee, **_acknowledged(before)}
 
-    return _change(store, person, alert, "assign", state, give)
+    return give
 
 
 def close(store: Store, person: Person, alert: str, state: str, verdict: Verdict, note: str = "") -> Done:
@@ -150,6 +151,22 @@ def reopen(store: Store, person: Person, alert: str, state: str, clock: Clock) -
         return {**gone, "status": status.value, **decide, "due_at": next_due({**before, **gone, **decide})}
 
     return _change(store, person, alert, "reopen", state, again)
+
+
+def suppress(store: Store, person: Person, alert: str, state: str, suppression: str, reason: str) -> Done:
+    """Make an open alert suppressed, as the alerter makes those after it; raises Forbidden, NotFound, Conflict."""
+
+    def hide(before: Mapping[str, Any]) -> dict[str, Any]:
+        _demand(before, Status(before["status"]) in OPEN)
+        return {
+            "status": Status.SUPPRESSED.value,
+            "suppression_id": suppression,
+            "reason": f"{reason} ({person.name})",
+            "due_at": None,
+            "paused_at": None,
+        }
+
+    return _change(store, person, alert, "suppress", state, hide, right=Right.SUPPRESS)
 
 
 def escalate(store: Store, person: Person, alert: str, state: str, case: str) -> Done:
@@ -209,7 +226,7 @@ def undo(store: Store, person: Person, alert: str, audit_id: str) -> Done:
         raise Overtaken(workflow_of(found), step="undo", record=alert)
     before: dict[str, Any] = orjson.loads(entry["before"])
     done = _change(store, person, alert, "undo", state_of(found), lambda _: restoring(before))
-    _restore_series(store, person, alert, audit_id, done.audit_id)
+    restore_series(store, person, [alert], audit_id, done.audit_id)
     return done
 
 
@@ -252,33 +269,43 @@ def _change(
             after = store.alerts.workflow(person.scope, alert, {**changes, "change": meant}, version=found.version)
         except Conflict:
             continue  # detection counted meanwhile, or somebody was faster: the state tells which
-        if action == "close":
-            _close_series(store, person, alert, {**changes, "change": meant})
+        if action in ("close", "suppress"):
+            close_series(store, person, {alert: {**changes, "change": meant}})
         return Done(after, meant)
     raise Conflict("the alert changes too fast, try again", step=action, record=alert)
 
 
-def _close_series(store: Store, person: Person, alert: str, changes: Mapping[str, Any]) -> None:
-    """Close the open alerts that go on with one, by the same change."""
-    going_on = AlertQuery(tenants=frozenset([parse_alert_id(alert)[0]]), series=frozenset([alert]), statuses=OPEN)
-    while items := store.alerts.search(person.scope, going_on, limit=_SERIES).items:
-        each = [WorkflowChange(item.doc["event"]["id"], changes, item.version) for item in items]
+def close_series(store: Store, person: Person, closed: Mapping[str, Mapping[str, Any]]) -> None:
+    """Close the open alerts that go on with closed ones, each by the changes of the one that it goes on with."""
+    query = _going_on(closed, OPEN)
+    while closed and (items := store.alerts.search(person.scope, query, limit=_SERIES).items):
+        each = [WorkflowChange(_id(item), closed[workflow_of(item.doc)["continues"]], item.version) for item in items]
         store.alerts.workflows(person.scope, each)
 
 
-def _restore_series(store: Store, person: Person, alert: str, closed_by: str, change: str) -> None:
-    """Open again the alerts that were closed with one: nobody but detection had touched them before."""
-    going_on = AlertQuery(
-        tenants=frozenset([parse_alert_id(alert)[0]]), series=frozenset([alert]), statuses=frozenset([Status.CLOSED])
-    )
-    items = store.alerts.search(person.scope, going_on, limit=_SERIES).items
+def restore_series(store: Store, person: Person, heads: Collection[str], closed_by: str, change: str) -> None:
+    """Open again the alerts that were closed with these ones by a change: nobody had touched them before."""
     open_again = restoring({"status": Status.NEW.value}) | {"change": change}
-    each = [
-        WorkflowChange(item.doc["event"]["id"], open_again, item.version)
-        for item in items
-        if last_change(item.doc) == closed_by
-    ]
-    store.alerts.workflows(person.scope, each)
+    query = _going_on(heads, frozenset([Status.CLOSED, Status.SUPPRESSED]))
+    after: str | None = None
+    while heads:
+        page = store.alerts.search(person.scope, query, after=after, limit=_SERIES)
+        with_them = [item for item in page.items if last_change(item.doc) == closed_by]
+        store.alerts.workflows(
+            person.scope, [WorkflowChange(_id(item), open_again, item.version) for item in with_them]
+        )
+        after = page.after
+        if after is None:
+            return
+
+
+def _going_on(heads: Collection[str], statuses: frozenset[Status]) -> AlertQuery:
+    tenants = frozenset(parse_alert_id(head)[0] for head in heads)
+    return AlertQuery(tenants=tenants, series=frozenset(heads), statuses=statuses)
+
+
+def _id(item: Stored) -> str:
+    return str(item.doc["event"]["id"])
 
 
 def _record(

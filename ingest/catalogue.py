@@ -40,6 +40,7 @@ _SCRUBBED = {
     Action.MASK: "ASCII only, long numbers and homes masked",
     Action.COMMAND: "ASCII only, contents of quotes masked",
 }
+_OWN_TRANSPORT = {"snmp_trap": "snmp", "netflow": "flow"}
 _OPEN = {"windows": ("winlog.event_data.*", "winlog.user_data.*")}
 _LOGSOURCES = {"windows": windows_events.logsources()}
 _DOTTED = re.compile(r"[\"']([a-z_]+(?:\.\w*[a-z0-9])+)[\"']")
@@ -64,14 +65,20 @@ def events(source: Parser, data: bytes) -> Iterator[Parsed]:
 def transports(source: Parser) -> tuple[str, ...]:
     """Return the transports whose framing hands on records of the source's sample as they are.
 
-    HL7 belongs to MLLP, which alone answers each message. A record of several lines needs a file or octet counting.
+    HL7 belongs to MLLP, which alone answers each message; what a transport makes of its own protocol, to that one. A
+    record of several lines needs a file or octet counting. The value of a record of Kafka and a message of MQTT is
+    always one as it is, files come by SFTP and from S3 too. Rows of a database are asked for where the parser says how.
     """
+    if source.name in _OWN_TRANSPORT:
+        return (_OWN_TRANSPORT[source.name], "file")
     records = list(source.split(source.sample()))
     if all(record.startswith(b"MSH") for record in records):
-        return ("mllp", "file")
+        return ("mllp", "kafka", "mqtt", *_FILES)
     syslog = ("udp", "tcp", "tls") if any(SyslogFraming().feed(_framed(one)) == [one] for one in records) else ()
     http = ("http",) if any(items(one) == [one] for one in records) else ()
-    return (*syslog, *http, "file")
+    rows = ("sql",) if source.query else ()
+    brokers = () if source.parts else ("kafka", "mqtt")  # whose records are not joined
+    return (*syslog, *http, *rows, *brokers, *_FILES)
 
 
 def _framed(record: bytes) -> bytes:
@@ -105,6 +112,7 @@ def page(source: Parser) -> str:
     )
 
 
+_FILES = ("file", "sftp", "s3")
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 
 

@@ -19,11 +19,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ingest.collector import site_folder
 from ingest.health_page import Health, SourceState, address, read_health
-from ingest.intake import source_of
+from ingest.intake import Source, source_of
 from ingest.listeners import bind
+from ingest.pollers.extras import extra_feed
+from ingest.pollers.kafka import KafkaFeed
+from ingest.pollers.sql import SqlFeed
 from ingest.vault import key_path, load_key
 from wardwatch.bus import open_bus
-from wardwatch.errors import SettingsError, Unavailable
+from wardwatch.errors import RecordError, SettingsError, Unavailable
 from wardwatch.settings import CollectorSettings, Settings, SourceSettings
 
 State = Literal["ok", "warning", "FAILS"]
@@ -32,6 +35,7 @@ EXPIRES_SOON = timedelta(days=30)
 LEAST_FREE_BYTES = 2**30
 PARSED_WELL, PARSED_BADLY = 0.99, 0.5
 AHEAD = timedelta(minutes=5)
+_DATAGRAMS = ("udp", "snmp", "flow")
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
@@ -121,32 +125,69 @@ def clock() -> Finding:
 
 
 def _source(source: SourceSettings, collector: CollectorSettings, health: Health | None) -> Iterator[Finding]:
-    part = f"{source.parser} {source.transport} {source.path if source.transport == 'file' else source.listen}"
+    part = f"{source.parser} {source.transport} {source.place}"
     try:
-        name = source_of(source, collector).name
+        known = source_of(source, collector)
     except SettingsError as error:
         yield Finding(part, "FAILS", error.reason, error.remedy)
         return
-    yield _file(part, source) if source.transport == "file" else _port(part, source, health)
-    if source.transport == "tls":
+    yield _way(part, known, health)
+    if source.listen and (source.transport == "tls" or source.certificate or source.key or source.authorities):
         yield certificate(part, source.certificate, source.key)
+    if source.authorities:
+        yield authorities(part, source.authorities)
     if source.transport == "http" and not (source.path.startswith("/") and source.token.get_secret_value()):
         yield Finding(part, "FAILS", "an HTTP source needs path and token", 'set path = "/windows" and a token')
+    if source.transport == "snmp":
+        yield from _snmp(part, source)
     if health is not None:
-        yield arrived(part, health.sources().get(name))
+        yield arrived(part, health.sources().get(known.label))
+
+
+def _way(part: str, source: Source, health: Health | None) -> Finding:
+    """Look at how a source's records come."""
+    if source.settings.transport == "file":
+        return _file(part, source.settings)
+    look = _ASKED.get(source.settings.transport)
+    if look is None:
+        return _port(part, source.settings, health)
+    try:
+        return look(part, source)
+    except (SettingsError, Unavailable) as error:
+        return Finding(part, "FAILS", error.reason, error.remedy or _UNREACHED)
+
+
+def _snmp(part: str, source: SourceSettings) -> Iterator[Finding]:
+    """Check that somebody may send, and that nobody may by a community that everybody knows or by weak protocols."""
+    community = source.community.get_secret_value()
+    if not community and not source.users:
+        yield Finding(part, "FAILS", "nobody may send here", "set community for v1 and v2c, or users for v3")
+    if community in ("public", "private"):
+        yield Finding(part, "warning", f"everybody knows the community {community}", "choose another, or users of v3")
+    weak = [user.name for user in source.users if user.auth == "md5" or user.privacy == "des"]
+    if weak:
+        yield Finding(part, "warning", f"MD5 or DES protect {', '.join(weak)}", "sha256 and aes where devices can")
 
 
 def _shared(sources: Sequence[SourceSettings]) -> Iterator[Finding]:
-    """Find what only the whole list shows: two listeners of one port, two HTTP sources of one path."""
-    places = Counter(_place(source) for source in sources if source.transport != "file")
+    """Find what only the whole list shows: two listeners of one port, HTTP sources of one path or of unlike TLS."""
+    places = Counter(_place(source) for source in sources if source.listen)
     for (_, listen, path), count in places.items():
         if count > 1 and not listen.endswith(":0"):
             yield Finding("settings", "FAILS", f"{count} sources listen on {listen}{path}", "give each its own")
+    for (_, url), count in Counter((source.parser, source.url) for source in sources if source.url).items():
+        if count > 1:
+            yield Finding("settings", "FAILS", f"{count} sources ask {url}", "end each url with a name: #drugs")
+    secured = {(one.listen, one.certificate, one.key, one.authorities) for one in sources if one.transport == "http"}
+    for listen, count in Counter(listen for listen, *_ in secured).items():
+        if count > 1 and not listen.endswith(":0"):
+            remedy = "give all the same certificate, key and authorities, or none"
+            yield Finding("settings", "FAILS", f"HTTP sources of {listen} differ in TLS", remedy)
 
 
 def _place(source: SourceSettings) -> tuple[str, str, str]:
     """Return what a network source has for itself: UDP and TCP ports are apart, HTTP sources share by path."""
-    protocol = "udp" if source.transport == "udp" else "tcp"
+    protocol = "udp" if source.transport in _DATAGRAMS else "tcp"
     return protocol, source.listen, source.path if source.transport == "http" else ""
 
 
@@ -162,10 +203,48 @@ def _file(part: str, source: SourceSettings) -> Finding:
     return Finding(part, "ok", f"{len(found)} file{'s' if len(found) > 1 else ''} readable")
 
 
+def _rows(part: str, source: Source) -> Finding:
+    """Ask for one row, and let the parser read it; raises SettingsError and Unavailable."""
+    feed = SqlFeed(source)
+    try:
+        records = feed.sample()
+    finally:
+        feed.close()
+    if not records:
+        return Finding(part, "warning", "the database answers and has no row yet")
+    try:
+        (parsed, *_) = source.parser.parse(records[0], source.site)
+    except RecordError as error:
+        remedy = f"let the query name its columns as docs/reference/sources/{source.name}.md shows: SELECT … AS …"
+        return Finding(part, "FAILS", f"a row comes and can't be read: {error.reason}", remedy)
+    return Finding(part, "ok", f"a row of {parsed.doc['@timestamp']} can be read")
+
+
+def _topics(part: str, source: Source) -> Finding:
+    """Ask for the topics; raises SettingsError and Unavailable."""
+    missing = KafkaFeed(source).missing()
+    if missing:
+        return Finding(part, "FAILS", f"no topic {', '.join(missing)}", "correct url; may the account see the topic?")
+    return Finding(part, "ok", "all topics are there")
+
+
+def _probed(part: str, source: Source) -> Finding:
+    """Connect and look; raises SettingsError and Unavailable."""
+    feed = extra_feed(source, lambda *_: None, "check")
+    try:
+        return Finding(part, "ok", feed.probe())
+    finally:
+        feed.close()
+
+
+_ASKED = {"sql": _rows, "kafka": _topics, "sftp": _probed, "s3": _probed, "mqtt": _probed}
+_UNREACHED = "are url, user and password right, and does a firewall let the collector through?"
+
+
 def _port(part: str, source: SourceSettings, health: Health | None) -> Finding:
     if health and f"listener {source.transport} {source.listen}" in health.parts:
         return Finding(part, "ok", f"{source.listen} is held by the running collector")
-    kind = socket.SOCK_DGRAM if source.transport == "udp" else socket.SOCK_STREAM
+    kind = socket.SOCK_DGRAM if source.transport in _DATAGRAMS else socket.SOCK_STREAM
     try:
         with bind(source.listen, source.parser, kind) as opened:
             if kind is socket.SOCK_STREAM:
@@ -194,6 +273,18 @@ def certificate(part: str, chain: Path | None, key: Path | None, now: datetime |
     if leaf.public_key() != secret.public_key():
         return Finding(part, "FAILS", f"{key} is not the key of {chain}", "the first certificate is the listener's own")
     return _validity(part, leaf, now or datetime.now(UTC))
+
+
+def authorities(part: str, file: Path, now: datetime | None = None) -> Finding:
+    """Check that the CAs whose clients may connect can be read, and are valid at a moment."""
+    named = f"{part} authorities"
+    try:
+        found = x509.load_pem_x509_certificates(file.read_bytes())
+    except OSError as error:
+        return Finding(named, "FAILS", f"{error.filename}: {error.strerror}", "the collector's user must read it")
+    except ValueError:
+        return Finding(named, "FAILS", f"{file} is no PEM", "write the CAs' certificates as PEM")
+    return _validity(named, min(found, key=lambda each: each.not_valid_after_utc), now or datetime.now(UTC))
 
 
 def _validity(part: str, leaf: x509.Certificate, now: datetime) -> Finding:

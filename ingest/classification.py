@@ -47,13 +47,13 @@ class Table:
             raise SettingsError(str(error), step="classification", record=file, remedy=remedy) from None
         self._judged = lru_cache(maxsize=512)(self._judge)
 
-    def classify(self, doc: Document, *, identified: bool) -> None:
+    def classify(self, doc: Document, names: frozenset[str], *, identified: bool) -> None:
         """Set ``privacy.level``, ``.class`` and ``.record_level`` of a scrubbed document, and generalise its labels.
 
-        ``identified`` says that the record named a patient: its own level is 4, and 5 with the label of a special
-        disease. Raises ScrubError for what must not leave.
+        ``names`` are the document's; ``identified`` says that the record named a patient: its own level is 4, and 5
+        with the label of a special disease. Raises ScrubError for what must not leave.
         """
-        level, classes = self._judged(frozenset(doc))
+        level, classes = self._judged(names)
         if level > HIGHEST:
             raise ScrubError(f"level {level} of GB/T 39725 by the table, at most {HIGHEST} leaves", step="scrub")
         labels = doc.get(_SENSITIVITY, [])

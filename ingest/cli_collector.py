@@ -17,7 +17,7 @@ from ingest.checks import Finding
 from ingest.checks import check as check_site
 from ingest.health_page import SourceState, address, read_health
 from ingest.parsers import PARSERS, parser
-from ingest.site_file import Site, source_from, write
+from ingest.site_file import Files, Site, source_from, write
 from wardwatch.cli import options
 from wardwatch.errors import SettingsError, Unavailable
 from wardwatch.settings import SourceSettings, load
@@ -59,7 +59,15 @@ def init(
     zone: Annotated[str, typer.Option(help="Time zone of the hospital.")] = "Asia/Shanghai",
     data_dir: Annotated[Path, typer.Option(help="Folder for spool, vault and positions.")] = Path("data"),
     certificate: Annotated[Path | None, typer.Option(help="PEM chain of TLS sources.", show_default=False)] = None,
-    key: Annotated[Path | None, typer.Option(help="PEM private key of TLS sources.", show_default=False)] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="PEM private key of TLS sources, or of an SSH user.", show_default=False)
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File with the password of the users in URLs.", show_default=False)
+    ] = None,
+    known_hosts: Annotated[
+        Path | None, typer.Option(help="File with the keys of SSH servers.", show_default=False)
+    ] = None,
 ) -> None:
     """Write a site's settings, each with its meaning; what is not given by --tenant and --source is asked for.
 
@@ -72,25 +80,31 @@ def init(
         --source hl7v2=mllp://0.0.0.0:2575 --source windows=http://0.0.0.0:8088/windows \\
         --source 'mysql_audit=file:///var/log/mysql/server_audit*.log'
       wardwatch collector init pacs.toml --tenant renai --source dicom_audit=tls://0.0.0.0:6514 \\
+        --source hl7v2=mllps://0.0.0.0:2575 --source windows=https://0.0.0.0:8443/windows \\
         --certificate /etc/wardwatch/collector.pem --key /etc/wardwatch/collector.key
+      wardwatch collector init his.toml --tenant renai --password-file /etc/wardwatch/his.password \\
+        --source oracle_unified=oracle://soc@his-db:1521/HIS --source windows=kafka://kafka-1:9092/winlog
+      wardwatch collector init files.toml --tenant renai --key /etc/wardwatch/ssh --known-hosts /etc/wardwatch/hosts \\
+        --source 'mysql_audit=sftp://soc@his-db/var/log/mysql/*.log' --source 'iot_telemetry=mqtt://iot-gw/ward/#'
     """
     if not tenant:
         tenant = typer.prompt("Slug of the hospital (a-z, 0-9, _)")
         zone = typer.prompt("Time zone", default=zone)
         bus = typer.prompt("Bus of the provider, such as kafka://host:9092; empty: embedded", default=bus)
-    found = [source_from(text, certificate, key) for text in source or []] or _ask_sources(certificate, key)
+    files = Files(certificate, key, password_file, known_hosts)
+    found = [source_from(text, files) for text in source or []] or _ask_sources(files)
     write(file, Site(check_tenant(tenant), options.time_zone(zone).key, bus, data_dir, found))
     typer.echo(f"{file} is written; next: wardwatch collector check --config {file}")
 
 
-def _ask_sources(certificate: Path | None, key: Path | None) -> list[SourceSettings]:
+def _ask_sources(files: Files) -> list[SourceSettings]:
     """Ask for one source or more until an empty answer; one that is wrong is asked for again."""
     found: list[SourceSettings] = []
     while (
         text := typer.prompt("Source, as PARSER=TRANSPORT://PLACE; empty when all are named", default="")
     ) or not found:
         try:
-            found.append(source_from(text, certificate, key))
+            found.append(source_from(text, files))
         except SettingsError as error:
             typer.echo(safe_text(str(error)), err=True)
     return found

@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,17 @@ from ingest.heartbeat import Heartbeat
 from ingest.intake import Intake, LastSeen, Source, source_of
 from ingest.listeners import Listener
 from ingest.listeners.file import FileListener
+from ingest.listeners.flow import FlowListener
 from ingest.listeners.http import HttpListener
 from ingest.listeners.mllp import mllp_listener
+from ingest.listeners.snmp import SnmpListener
 from ingest.listeners.tcp import TcpListener
 from ingest.listeners.udp import UdpListener
 from ingest.parsers import Parser
+from ingest.pollers import Feed, Poller
+from ingest.pollers.extras import extra_feed
+from ingest.pollers.kafka import KafkaFeed
+from ingest.pollers.sql import SqlFeed
 from ingest.quarantine import Quarantine
 from ingest.spool import KINDS, Spool
 from ingest.vault import open_tokens
@@ -77,12 +85,12 @@ class Collector:
     def counters(self) -> dict[str, dict[str, int]]:
         """Return the counters of every configured source."""
         nothing: dict[str, int] = dict.fromkeys(("accepted", *KINDS), 0)
-        return {source.name: dict(nothing) for source in self.sources} | self.intake.spool.counters()
+        return {source.label: dict(nothing) for source in self.sources} | self.intake.spool.counters()
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return counters and last times of every source, of the configured ones also how they arrive."""
         counters = self.counters()
-        return counters | {source.name: {**counters[source.name], **self._seen(source)} for source in self.sources}
+        return counters | {source.label: {**counters[source.label], **self._seen(source)} for source in self.sources}
 
     def heartbeat(self) -> dict[str, Any]:
         """Return the state that is sent on the heartbeats topic."""
@@ -94,15 +102,14 @@ class Collector:
             "started": rfc3339(self.runtime.started),
             "version": wardwatch.__version__,
             "spool": {"waiting": self.intake.spool.waiting, "bytes": self.intake.spool.size_bytes},
-            "sources": {source.name: states[source.name] for source in self.sources},
+            "sources": {source.label: states[source.label] for source in self.sources},
         }
 
     def _seen(self, source: Source) -> dict[str, str | None]:
-        last = asdict(self.intake.last.get(source.name, LastSeen()))
-        listen = source.settings.listen or source.settings.path
+        last = asdict(self.intake.last.get(source.label, LastSeen()))
         return {f"last_{name}": at for name, at in last.items()} | {
             "transport": source.settings.transport,
-            "listen": listen,
+            "listen": source.settings.place,
         }
 
 
@@ -141,6 +148,7 @@ def collect(collector: Collector, bus: Bus, settings: Settings) -> None:
 def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> list[Listener]:
     """Return a listener for each source, one for all HTTP sources of an address; raises SettingsError."""
     listeners: list[Listener] = []
+    _check_apart(sources)
     http: dict[str, list[Source]] = {}
     for source in sources:
         match source.settings.transport:
@@ -152,9 +160,33 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
                 listeners.append(mllp_listener(source, intake))
             case "file":
                 listeners.append(FileListener(source, intake, folder))
+            case "sftp" | "s3" | "mqtt":
+                feed = extra_feed(source, partial(intake.refuse, source), intake.tenant)
+                listeners.append(_poller(source, intake, folder, feed))
+            case "sql":
+                listeners.append(_poller(source, intake, folder, SqlFeed(source)))
+            case "kafka":
+                listeners.append(_poller(source, intake, folder, KafkaFeed(source)))
+            case "snmp":
+                listeners.append(SnmpListener(source, intake, folder))
+            case "flow":
+                listeners.append(FlowListener(source, intake))
             case "http":
                 http.setdefault(source.settings.listen, []).append(source)
     return [*listeners, *(HttpListener(group, intake) for group in http.values())]
+
+
+def _check_apart(sources: Sequence[Source]) -> None:
+    """Refuse two sources that would go on from one cursor."""
+    places = Counter((source.name, source.settings.url) for source in sources if source.settings.url)
+    for (name, url), count in places.items():
+        if count > 1:
+            remedy = "end each url with a name of its own: #drugs"
+            raise SettingsError(f"{count} sources ask {url}", step="collector", record=name, remedy=remedy)
+
+
+def _poller(source: Source, intake: Intake, folder: Path, feed: Feed) -> Poller:
+    return Poller(source, intake, folder, feed, source.settings.url, source.settings.every_s)
 
 
 def reveals(settings: Settings, folder: Path) -> Source:

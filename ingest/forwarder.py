@@ -79,8 +79,8 @@ class Forwarder(threading.Thread):
         return entry
 
     def _letter(self, entry: Entry, error: RecordError) -> Entry:
-        position = entry.headers.get("position", "")
+        position, source = entry.headers.get("position", ""), entry.headers.get("source", entry.source)
         letter = dead_letter(
-            self._tenant, source=entry.source, position=position, step="bus", reason=error.reason, stage="collector"
+            self._tenant, source=source, position=position, step="bus", reason=error.reason, stage="collector"
         )
         return Entry("dead_lettered", entry.source, topics.deadletter(self._tenant).name, letter, entry.key)

@@ -35,6 +35,10 @@ class Framing(Protocol):
     def pending(self) -> bytes:
         """The bytes of a frame that has begun."""
 
+    @property
+    def size(self) -> int:
+        """The number of its bytes."""
+
 
 @dataclass
 class SyslogFraming:
@@ -52,6 +56,11 @@ class SyslogFraming:
         """The bytes of a frame that has begun."""
         return bytes(self._rest)
 
+    @property
+    def size(self) -> int:
+        """The number of its bytes."""
+        return len(self._rest)
+
     def feed(self, data: bytes) -> list[bytes]:
         """Return the frames completed by ``data``; raises FrameError."""
         self._rest += data
@@ -67,12 +76,12 @@ class SyslogFraming:
         return [bytes(self._rest)] if self._rest.strip() else []
 
     def _next(self, frames: list[bytes]) -> bytes | None:
-        count = _COUNT.match(self._rest)
-        if count:
-            self._counted = True
-            return self._cut_counted(int(count[1]), count.end(), frames)
-        if _COUNT_BEGUN.match(self._rest):
-            return None
+        if self._rest[:1].isdigit():
+            if count := _COUNT.match(self._rest):
+                self._counted = True
+                return self._cut_counted(int(count[1]), count.end(), frames)
+            if _COUNT_BEGUN.match(self._rest):
+                return None
         return self._cut_line(frames)
 
     def _cut_counted(self, size: int, start: int, frames: list[bytes]) -> bytes | None:
@@ -108,6 +117,11 @@ class MllpFraming:
     def pending(self) -> bytes:
         """The bytes of a frame that has begun."""
         return bytes(self._rest)
+
+    @property
+    def size(self) -> int:
+        """The number of its bytes."""
+        return len(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the messages completed by ``data``; white space between frames is skipped; raises FrameError."""

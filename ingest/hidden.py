@@ -18,12 +18,15 @@ MAX_DECODED = 1 << 20  # of what is decompressed
 _MAX_RUN = 1 << 18
 _MAX_SLASHES = 16  # of one run that may be a path
 
+_RUN = "[A-Za-z0-9+/_-]"
 _PARTS = re.compile(
-    r"(?P<percent>(?:%(?:25){0,3}[0-9A-Fa-f]{2}[\w.+-]{0,64})+)"
+    # what is no part is passed over at once: words and other characters, and marks that begin none
+    rf"(?P<before>(?:{_RUN}{{1,19}}+(?!{_RUN})|[^%\\&A-Za-z0-9+/_-]++"
+    r"|%(?!(?:25){0,3}[0-9A-Fa-f]{2})|\\(?!\\{0,3}u[0-9A-Fa-f]{4})|&(?!\#x?[0-9A-Fa-f]{1,6};))*+)"
+    r"(?:(?P<percent>(?:%(?:25){0,3}[0-9A-Fa-f]{2}[\w.+-]{0,64})+)"
     r"|(?P<escapes>(?:\\{1,4}u[0-9A-Fa-f]{4}[ -~]{0,3}?)+)"
     r"|(?P<entities>(?:&\#x?[0-9A-Fa-f]{1,6};[ -%'-~]{0,3}?)+)"
-    r"|(?P<base64>[A-Za-z0-9+/_-]{20,}={0,2})",
-    re.X,
+    rf"|(?P<base64>{_RUN}{{20,}}={{0,2}})|\Z)",
 )
 _ESCAPE = re.compile(r"\\{1,4}u([0-9A-Fa-f]{4})")
 _SLASH = re.compile("/")
@@ -32,17 +35,19 @@ _TEXT = re.compile(r"[\t\r\n\x0b\x1c -~\u00a0-\u024f\u2010-\u2026\u3000-\u303f\u
 _GZIP, _ZLIB_BY_HEADER = b"\x1f\x8b", 32 + zlib.MAX_WBITS
 
 
-def replaced(text: str, is_identifying: Callable[[str], bool]) -> str:
-    """Return text with ``[encoded]`` for the encoded parts of which ``is_identifying`` says that of what they tell."""
+def replaced(text: str, is_identifying: Callable[[str, str], bool]) -> str:
+    """Return text with ``[encoded]`` for the encoded parts, given by kind and text, that are identifying."""
 
     def replacement(found: re.Match[str]) -> str:
-        told = _decoded(found.lastgroup or "", found[0])
-        return ENCODED if any(map(is_identifying, told)) else found[0]
+        if found.lastgroup == "before":
+            return found[0]
+        kind = found.lastgroup or ""
+        return found["before"] + ENCODED if is_identifying(kind, found[kind]) else found[0]
 
     return _PARTS.sub(replacement, text)
 
 
-def _decoded(kind: str, part: str) -> Iterator[str]:
+def decoded(kind: str, part: str) -> Iterator[str]:
     """Yield the texts that a part may be."""
     match kind:
         case "percent":

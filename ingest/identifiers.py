@@ -8,8 +8,11 @@ is encoded in a text (hidden.py) is decoded and judged alike. Sources: GB 11643-
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 from ingest import hidden, names
 from ingest.scanner import Scanner
@@ -33,9 +36,41 @@ def scrub_text(text: str, *, depth: int = MAX_DEPTH) -> str:
     return text
 
 
+def remembered(text: str) -> str:
+    """Return ``scrub_text`` of a text; short ones, which logs repeat, and the last long ones are remembered."""
+    return (_short if len(text) <= _SHORT else _long if len(text) <= _LONG else scrub_text)(text)
+
+
+_SHORT, _SHORT_KEPT = 256, 16_384  # characters, texts
+_LONG, _LONG_KEPT = 32_768, 64  # one event has a command in several fields, and its program's next events have it too
+_short = lru_cache(_SHORT_KEPT)(scrub_text)
+_long = lru_cache(_LONG_KEPT)(scrub_text)
+
+
 def is_suspect(text: str) -> bool:
     """Tell whether a recogniser may find something in a text."""
     return bool(_SCANNER.scan(text))
+
+
+def suspects(texts: Sequence[str]) -> list[int]:
+    """Return the places of the texts in which a recogniser may find something, and of all beyond ASCII."""
+    joined = "\n".join(texts)
+    if joined.isascii():
+        return _suspects(texts, joined)
+    foreign = [place for place, is_ascii in enumerate(map(str.isascii, texts)) if not is_ascii]
+    plain = list(texts)
+    for place in foreign:
+        plain[place] = ""
+    return [*foreign, *_suspects(plain, "\n".join(plain))]
+
+
+def _suspects(texts: Sequence[str], joined: str) -> list[int]:
+    """Return the places of texts of ASCII in which a match ends, its last byte perhaps the line feed behind them."""
+    found = _SCANNER.ends(joined)
+    if not found:
+        return []
+    ends = [end - 1 for end in accumulate(len(text) + 1 for text in texts)]
+    return sorted({bisect_left(ends, end - 1) for end in found})
 
 
 def is_resident(digits: str) -> bool:
@@ -62,6 +97,15 @@ def _is_identifying(text: str, depth: int) -> bool:
     return is_suspect(text) and (depth == 0 or scrub_text(text, depth=depth) != _half_width(text))
 
 
+def _hides(kind: str, part: str, depth: int) -> bool:
+    """Tell whether an encoded part of a text tells an identifier."""
+    return any(_is_identifying(told, depth) for told in hidden.decoded(kind, part))
+
+
+_short_hides = lru_cache(_SHORT_KEPT)(_hides)  # long words and numbers of systems look encoded
+_long_hides = lru_cache(_LONG_KEPT)(_hides)
+
+
 @dataclass(frozen=True, slots=True)
 class _Recogniser:
     """What replaces one kind of identifier; ``needs`` is what a text must have for it, a pattern of Hyperscan."""
@@ -72,6 +116,25 @@ class _Recogniser:
 
     def apply(self, text: str, _depth: int) -> str:
         return self.pattern.sub(self.replacement, text)
+
+
+class _Labelled:
+    """A name beside a word for one: the pattern is tried where such a word ends before a colon or the like.
+
+    This is ``sub`` of the pattern, which is dear at each place of a long text.
+    """
+
+    needs = r"(?:patient|name|family|given)[\x22'\x5c\s]{0,8}(?:[:=>#]|：|为|是)"
+
+    def apply(self, text: str, _depth: int) -> str:
+        parts, done = [], 0
+        for ended in _LABEL.finditer(text):
+            starts = range(max(done, ended.end() - _LONGEST_LABEL), ended.end())
+            found = next(filter(None, (_LABELLED.match(text, start) for start in starts)), None)
+            if found:
+                parts += [text[done : found.start()], found[1], found[2], "[name]"]
+                done = found.end()
+        return "".join([*parts, text[done:]])
 
 
 class _Names:
@@ -86,10 +149,14 @@ class _Names:
 class _Hidden:
     """What is encoded."""
 
-    needs = r"%[0-9a-f]{2}|\\u[0-9a-f]{4}|&#|[a-z0-9+/]{20}|[a-z0-9_-]{40}"
+    needs = r"%[0-9a-f]{2}|\\u[0-9a-f]{4}|&#|[a-z0-9+/]{20}(?:[^a-z0-9+/]|$)|[a-z0-9_-]{40}(?:[^a-z0-9_-]|$)"
 
     def apply(self, text: str, depth: int) -> str:
-        return hidden.replaced(text, lambda told: _is_identifying(told, depth - 1))
+        def judge(kind: str, part: str) -> bool:
+            hides = _short_hides if len(part) <= _SHORT else _long_hides if len(part) <= _LONG else _hides
+            return hides(kind, part, depth - 1)
+
+        return hidden.replaced(text, judge)
 
 
 def _recogniser(
@@ -117,8 +184,16 @@ _FOLLOWING = (
     "主任|副主任|医生|医师|护士|先生|女士|小姐|老师|教授|患者|出院|入院|转院|小结|病历|病案|报告|检查|检验|处方|"
     "化验|手术|同意书|证明|诊断|体检"
 )
+_LABELLED = re.compile(
+    rf"(?i:({_NAME_WORDS})){_SAID}(?!\w:)[A-Z\u00c0-\u024f][\w'’.-]{{0,40}}"
+    r"(?:, ?[A-Z][\w'’.-]{0,40})?(?:[ ^]{1,2}[A-Z][\w'’.-]{0,40}){0,3}"
+)
+_LABEL = re.compile(
+    r"[TtEeYyNn](?:(?<=patient)|(?<=name)|(?<=family)|(?<=given))(?=[\"'\\]{0,4}\s{0,4}(?:[:：=#>]|为|是))", re.I
+)
+_LONGEST_LABEL = 12  # patient name
 
-_RECOGNISERS: tuple[_Recogniser | _Names | _Hidden, ...] = (
+_RECOGNISERS: tuple[_Recogniser | _Labelled | _Names | _Hidden, ...] = (
     _recogniser("@", r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}", "[email]"),
     _recogniser(
         "[1-9][0-9]{5}[ -]?(?:19|20)[0-9]{6}[ -]?[0-9]{3}[0-9x]",
@@ -182,12 +257,7 @@ _RECOGNISERS: tuple[_Recogniser | _Names | _Hidden, ...] = (
         r"\b[0-9]{1,5} (?:[A-Z][a-z]{1,20} ){1,3}(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive|Boulevard)\b",
         "[address]",
     ),
-    _recogniser(
-        r"(?:patient|name|family|given)[\x22'\x5c\s]{0,8}(?:[:=>]|：)",
-        rf"(?i:({_NAME_WORDS})){_SAID}(?!\w:)[A-Z\u00c0-\u024f][\w'’.-]{{0,40}}"
-        r"(?:, ?[A-Z][\w'’.-]{0,40})?(?:[ ^]{1,2}[A-Z][\w'’.-]{0,40}){0,3}",
-        r"\1\2[name]",
-    ),
+    _Labelled(),
     _recogniser(
         "(?:m[rs]|mrs|miss|dr)[. ]",
         r"\b(Mr|Mrs|Ms|Miss|Dr)(\.? )[A-Z][a-z'’-]{1,40}(?: [A-Z][a-z'’-]{1,40}){0,2}\b",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,12 +13,12 @@ import structlog
 from ingest import parsers
 from ingest.classification import Table, table
 from ingest.parsers import Parser, Record, Site
-from ingest.quarantine import Quarantine
+from ingest.quarantine import Quarantine, position_of
 from ingest.scrub import Tokens, scrub
 from ingest.spool import Entry, Kind, Spool
 from wardwatch import topics
 from wardwatch.errors import ParseError, RecordError, SettingsError, Unavailable
-from wardwatch.event import ECS_VERSION, Document, Event, encode, event_id, rfc3339
+from wardwatch.event import ECS_VERSION, Event, encode, event_id, rfc3339
 from wardwatch.settings import CollectorSettings, SourceSettings
 from wardwatch.stage import EVENTS
 from wardwatch.worker import dead_letter
@@ -41,6 +42,11 @@ class Source:
     def name(self) -> str:
         """The stable name, which is the parser's."""
         return self.parser.name
+
+    @property
+    def label(self) -> str:
+        """What it is counted under, which may tell it from other sources of its parser."""
+        return self.settings.name or self.parser.name
 
 
 def source_of(
@@ -67,20 +73,28 @@ class LastSeen:
 
 @dataclass
 class Intake:
-    """Safe for many threads: the spool groups their waits for the disk."""
+    """Safe for many threads: they parse one at a time, and the spool groups their waits for the disk.
+
+    Two that parse at once would hand the interpreter's lock to each other at every record.
+    """
 
     tenant: str
     spool: Spool
     quarantine: Quarantine
     tokens: Tokens
-    last: dict[str, LastSeen] = field(default_factory=dict)
+    last: dict[str, LastSeen] = field(default_factory=dict)  # by label
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def accept(self, source: Source, records: Sequence[Record]) -> list[Kind]:
         """Return, in order, what became of the records, when all of them are durable.
 
         Raises SpoolFull (or Unavailable of the token vault): then none was accepted, and all may be sent again.
         """
-        found = [self._entries(source, record) for record in records]
+        refused: list[Record] = []
+        with self._turn:
+            found = [self._entries(source, record, refused) for record in records]
+        if refused:
+            self.quarantine.put(source.name, refused)
         self.tokens.commit()
         self.spool.append([entry for entries in found for entry in entries])
         self._count(source, found)
@@ -88,40 +102,46 @@ class Intake:
 
     def refuse(self, source: Source, record: Record, reason: str) -> None:
         """Dead-letter what a transport could not cut into records; raises SpoolFull."""
+        self.quarantine.put(source.name, [record])
         entry = self._dead(source, record, ParseError(reason, step=source.settings.transport))
         self.spool.append([entry])
         self._count(source, [[entry]])
 
-    def _entries(self, source: Source, record: Record) -> list[Entry]:
+    def _entries(self, source: Source, record: Record, refused: list[Record]) -> list[Entry]:
         if record.data.strip() in _EMPTY:
-            return [Entry("filtered", source.name)]
+            return [Entry("filtered", source.label)]
         try:
-            return [self._forward(event) for event in events_of(record, source, self.tenant, self.tokens)]
+            return [self._forward(event, source.label) for event in events_of(record, source, self.tenant, self.tokens)]
         except Unavailable:
             raise
         except RecordError as error:
+            refused.append(record)
             return [self._dead(source, record, error)]
         except Exception as error:
             # a parser's own mistake must not stop its source: the record is kept, counted and shown
             log.error("parser_failed", source=source.name, error=type(error).__name__)  # its text may quote the record
+            refused.append(record)
             return [self._dead(source, record, ParseError(f"{type(error).__name__} in the parser", step="parse"))]
 
-    def _forward(self, event: Event) -> Entry:
-        self.last.setdefault(event.source, LastSeen()).event = str(event.doc.get("@timestamp"))
+    def _forward(self, event: Event, label: str) -> Entry:
+        self._last(label).event = str(event.doc.get("@timestamp"))
         topic = topics.events(self.tenant).name
-        return Entry("forwarded", event.source, topic, encode(event.doc), event.id, event.headers())
+        return Entry("forwarded", label, topic, encode(event.doc), event.id, event.headers())
 
     def _dead(self, source: Source, record: Record, error: RecordError) -> Entry:
-        position = self.quarantine.put(source.name, record)
+        position = position_of(source.name, record)
         reason = error.reason.encode("utf-8", "replace").decode()
         letter = dead_letter(
             self.tenant, source=source.name, position=position, step=error.step, reason=reason, stage="collector"
         )
-        return Entry("dead_lettered", source.name, topics.deadletter(self.tenant).name, letter, position)
+        return Entry("dead_lettered", source.label, topics.deadletter(self.tenant).name, letter, position)
+
+    def _last(self, label: str) -> LastSeen:
+        return self.last.get(label) or self.last.setdefault(label, LastSeen())
 
     def _count(self, source: Source, found: Sequence[Sequence[Entry]]) -> None:
-        self.last.setdefault(source.name, LastSeen()).record = rfc3339(datetime.now(UTC))
-        EVENTS.labels("collector", self.tenant, source.name, "accepted").inc(sum(map(len, found)))
+        self._last(source.label).record = rfc3339(datetime.now(UTC))
+        EVENTS.labels("collector", self.tenant, source.label, "accepted").inc(sum(map(len, found)))
 
 
 def events_of(record: Record, source: Source, tenant: str, tokens: Tokens) -> list[Event]:
@@ -129,22 +149,18 @@ def events_of(record: Record, source: Source, tenant: str, tokens: Tokens) -> li
     found = source.parser.parse(record, source.site)
     if not found:
         raise ParseError("no event in the record", step="parse")
-    identity = (record.position or record.peer, record.data)
+    topic = (record.topic,) if record.topic else ()
+    identity = (record.position or record.peer, *topic, record.data)
     events = []
     for index, item in enumerate(found):
         doc = scrub(item.doc, source.parser.policy, tokens, source.levels)
         parts = (*identity, str(index)) if len(found) > 1 else identity
         doc["event.id"] = event_id(tenant, source.name, *parts)
-        doc |= _provenance(record, tenant)
+        doc["event.created"] = rfc3339(record.received)
+        doc["organization.id"] = tenant
+        doc["ecs.version"] = ECS_VERSION
+        if record.peer:
+            doc["log.source.address"] = record.peer
         position = record.position or f"{source.settings.transport}:{record.peer}"
         events.append(Event(doc, tenant, source.name, item.logsource, position[:500], record.received))
     return events
-
-
-def _provenance(record: Record, tenant: str) -> Document:
-    doc: Document = {
-        "event.created": rfc3339(record.received),
-        "organization.id": tenant,
-        "ecs.version": ECS_VERSION,
-    }
-    return doc | {"log.source.address": record.peer} if record.peer else doc

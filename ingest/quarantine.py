@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ PREFIX = "quarantine:"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source TEXT NOT NULL, peer TEXT NOT NULL,
-    position TEXT NOT NULL, received TEXT NOT NULL, data BLOB NOT NULL
+    position TEXT NOT NULL, received TEXT NOT NULL, data BLOB NOT NULL, topic TEXT NOT NULL DEFAULT ''
 );
 """
 
@@ -30,6 +31,12 @@ class Held:
     record: Record
 
 
+def position_of(source: str, record: Record) -> str:
+    """Return the position ``quarantine:<id>`` of a record; the same record again has the same."""
+    named = (record.position, record.peer, record.topic) if record.topic else (record.position, record.peer)
+    return PREFIX + event_id("quarantine", source, *named, record.data)
+
+
 class Quarantine:
     """One SQLite file of at most ``limit`` bytes of records; the oldest go first, counted in ``dropped``."""
 
@@ -40,34 +47,36 @@ class Quarantine:
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, check_same_thread=False, timeout=10)
         self._database.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
+        columns = {row[1] for row in self._database.execute("PRAGMA table_info(records)")}
+        if "topic" not in columns:  # a file of version 0.1
+            self._database.execute("ALTER TABLE records ADD COLUMN topic TEXT NOT NULL DEFAULT ''")
         self._size = int(self._database.execute("SELECT coalesce(sum(length(data)), 0) FROM records").fetchone()[0])
         self.dropped = 0
 
-    def put(self, source: str, record: Record) -> str:
-        """Keep a record and return its position ``quarantine:<id>``; the same record again keeps its id.
-
-        Raises SpoolFull when the disk takes no more.
-        """
-        identifier = event_id("quarantine", source, record.position, record.peer, record.data)
-        row = (identifier, source, record.peer, record.position, rfc3339(record.received), record.data)
-        insert = "INSERT OR IGNORE INTO records (id, source, peer, position, received, data) VALUES (?, ?, ?, ?, ?, ?)"
+    def put(self, source: str, records: Sequence[Record]) -> None:
+        """Keep the records, all or none; one that is there keeps its place. Raises SpoolFull when the disk is full."""
+        columns = "id, source, peer, position, topic, received, data"
+        insert = f"INSERT OR IGNORE INTO records ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 constants
         try:
             with self._lock, self._database:
-                added = self._database.execute(insert, row).rowcount
-                self._size += len(record.data) * added
+                for record in records:
+                    identifier = position_of(source, record).removeprefix(PREFIX)
+                    place = (record.peer, record.position, record.topic)
+                    row = (identifier, source, *place, rfc3339(record.received), record.data)
+                    self._size += len(record.data) * self._database.execute(insert, row).rowcount
                 self._trim()
         except sqlite3.Error as error:
             raise SpoolFull(f"the quarantine can't be written: {error}", step="quarantine") from None
-        return PREFIX + identifier
 
     def get(self, position: str) -> Held:
         """Return the record kept at a position; raises NotFound."""
-        query = "SELECT source, data, peer, position, received FROM records WHERE id = ?"
+        query = "SELECT source, data, peer, position, received, topic FROM records WHERE id = ?"
         with self._lock:
             row = self._database.execute(query, (position.removeprefix(PREFIX),)).fetchone()
         if row is None:
             raise NotFound(f"{position} is not in this quarantine", step="quarantine")
-        return Held(row[0], Record(row[1], row[2], row[3], datetime.fromisoformat(row[4]).astimezone(UTC)))
+        received = datetime.fromisoformat(row[4]).astimezone(UTC)
+        return Held(row[0], Record(row[1], row[2], row[3], received, row[5]))
 
     def close(self) -> None:
         """Close the file."""

@@ -13,7 +13,7 @@ from datetime import tzinfo
 from typing import BinaryIO
 
 from ingest import parsers
-from ingest.listeners.file import MAX_WHOLE_BYTES
+from ingest.files import MAX_WHOLE_BYTES
 from ingest.parsers import Parsed, Parser, Record, Site
 from ingest.parsers.evtx_file import MAGIC, evtx_parts
 from ingest.parsers.json_objects import json_objects, last_end

@@ -7,13 +7,13 @@ record stays in the hospital.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
-from typing import Protocol, TypeGuard
+from typing import Protocol
 
 from ingest import classification, masking
-from ingest.identifiers import is_resident, is_suspect, scrub_text
+from ingest.identifiers import is_resident, remembered, scrub_text, suspects
 from wardwatch.errors import ScrubError
 from wardwatch.event import Document
 
@@ -57,6 +57,7 @@ class Tokens(Protocol):
 PATIENT_BOUND = frozenset((Action.PATIENT.value, Action.ENCOUNTER.value, Action.STUDY.value))
 """Kinds of tokens that belong to a patient."""
 
+_TOKENS = frozenset((Action.PATIENT, Action.STAFF, Action.ENCOUNTER, Action.STUDY))
 _TOKEN = re.compile(r"(pt|st|en|sd)_[0-9a-f]{24}")
 
 
@@ -66,18 +67,32 @@ def scrub(
     """Return the document without what identifies a person, with ``privacy.*`` saying what was done.
 
     Every value of a policy's field, alone or in a list, is text or a whole number; an empty one and None carry nothing
-    and leave with their field. A value that is a token already stays. Raises ScrubError for any other type, and where
-    ``levels`` (ours by default) lets nothing leave.
+    and leave with their field. A value that is a token already stays. In fields of no policy identifiers are replaced
+    as in free text. Raises ScrubError for any other type, and where ``levels`` (ours by default) lets nothing leave.
     """
+    plan = _plan(doc, policy)
     clean = dict(doc)
     kinds: set[str] = set()
-    for name in policy.keys() & doc.keys():
-        value = _scrubbed(name, clean.pop(name), policy[name], tokens, kinds)
-        if value is not None and value != []:
+    for name, kind in plan.tokens:
+        text = clean[name].strip()
+        if text:
+            clean[name] = _token(text, kind, tokens)
+            kinds.add(kind)
+        else:
+            del clean[name]
+    for name, action in plan.replaced:
+        value = _scrubbed(name, clean[name], action, tokens, kinds)
+        if value is None or value == []:
+            del clean[name]
+        else:
             clean[name] = value
-    _sweep(clean, policy)
+    _sweep(clean, plan)
+    for name, reduce in plan.reduced:
+        if name in clean:
+            clean[name] = reduce(clean[name])
     clean["privacy.policy_version"] = POLICY_VERSION
-    (levels or classification.table()).classify(clean, identified=not kinds.isdisjoint(PATIENT_BOUND))
+    names = plan.names if len(clean) == len(plan.names) else frozenset(clean)
+    (levels or classification.table()).classify(clean, names, identified=not kinds.isdisjoint(PATIENT_BOUND))
     if kinds:
         clean["privacy.tokens"] = sorted(kinds)
         clean["privacy.assurance"] = tokens.assurance
@@ -92,23 +107,83 @@ def _guard(doc: Document, policy: Mapping[str, Action], tokens: Tokens) -> None:
             tokens.guard(action.value, str(doc[name]))
 
 
-def _sweep(clean: Document, policy: Mapping[str, Action]) -> None:
-    """Replace the identifiers in fields that the policy leaves as they are; most events have none, told by one look."""
-    rest = {name: clean[name] for name in _may_hold_text(frozenset(clean)) - policy.keys()}
-    texts = [value for value in rest.values() if isinstance(value, str) and value.isascii()]
-    if len(texts) < len(rest):
-        clean.update((name, scrub_text(value)) for name, value in rest.items() if _is_foreign(value))
-        texts += [text for value in rest.values() if isinstance(value, list) for text in value if isinstance(text, str)]
-        for name, value in rest.items():
-            if isinstance(value, int) and value > _LEAST_IDENTIFIER and _is_identifier(name, str(value)):
-                del clean[name]
-    if is_suspect("\n".join(texts)):
-        clean.update((name, _swept(value)) for name, value in rest.items() if name in clean and not _is_foreign(value))
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is done with documents that have the same names and types of values."""
+
+    policy: Mapping[str, Action]  # kept, so that no other one has its id
+    tokens: list[tuple[str, str]]  # names and kinds of texts that become tokens
+    replaced: list[tuple[str, Action]]
+    stripped: list[str]  # free text of the policy
+    texts: list[str]  # looked at together, as most hold nothing
+    lists: list[str]
+    numbers: list[str]
+    reduced: list[tuple[str, Callable[[str], str]]]  # after the look
+    names: frozenset[str]
 
 
-def _is_foreign(value: object) -> TypeGuard[str]:
-    """Tell whether a value is text beyond ASCII: few are, and most of them are suspect, so each is looked at alone."""
-    return isinstance(value, str) and not value.isascii()
+_PLANS: dict[Hashable, _Plan] = {}
+_MAX_PLANS = 1024
+_MAX_PLANNED = 128  # fields of a document whose plan is kept
+
+
+def _plan(doc: Document, policy: Mapping[str, Action]) -> _Plan:
+    shape = (id(policy), *doc, *map(type, doc.values()))
+    found = _PLANS.get(shape)
+    if found is None:
+        found = _planned(doc, policy)
+        if len(_PLANS) >= _MAX_PLANS:
+            _PLANS.clear()
+        if len(doc) <= _MAX_PLANNED:
+            _PLANS[shape] = found
+    return found
+
+
+def _planned(doc: Document, policy: Mapping[str, Action]) -> _Plan:
+    texts = {name: policy[name] for name, value in doc.items() if name in policy and isinstance(value, str)}
+    stripped = [name for name, action in texts.items() if action in _AFTER]
+    tokens = [(name, action.value) for name, action in texts.items() if action in _TOKENS]
+    done = {*stripped, *dict(tokens)}
+    swept = {name: value for name, value in doc.items() if name not in policy and _may_hold_text(name)}
+    return _Plan(
+        policy,
+        tokens,
+        [(name, policy[name]) for name in doc if name in policy and name not in done],
+        stripped,
+        stripped + [name for name, value in swept.items() if isinstance(value, str)],
+        [name for name, value in swept.items() if isinstance(value, list)],
+        [name for name, value in swept.items() if isinstance(value, int) and not isinstance(value, bool)],
+        [(name, reduce) for name in stripped if (reduce := _AFTER[policy[name]])],
+        frozenset(doc) | {"privacy.policy_version"},
+    )
+
+
+def _sweep(clean: Document, plan: _Plan) -> None:
+    """Replace the identifiers in free text and in fields of no policy; most have none, told by one look at all."""
+    names = plan.texts
+    for name in plan.stripped:
+        clean[name] = clean[name].strip()
+        if not clean[name]:
+            del clean[name]
+            names = [other for other in names if other != name]
+    texts: list[str] = [clean[name] for name in names]
+    if plan.lists:
+        items = [(name, item) for name in plan.lists for item in _texts_in(clean[name])]
+        names = [*names, *(name for name, _ in items)]
+        texts += [item for _, item in items]
+    for name in {names[place] for place in suspects(texts)}:
+        clean[name] = _swept(clean[name])
+    for name in plan.numbers:
+        if clean[name] > _LEAST_IDENTIFIER and _is_identifier(name, str(clean[name])):
+            del clean[name]
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(item)
 
 
 def _is_identifier(name: str, digits: str) -> bool:
@@ -120,11 +195,9 @@ _LEAST_IDENTIFIER = 10**10  # a telephone number of China has 11 digits
 _QUANTITIES = (".bytes", ".packets", ".duration", ".sequence")  # 13 GB is no telephone
 
 
-@lru_cache(maxsize=512)
-def _may_hold_text(names: frozenset[str]) -> frozenset[str]:
-    """Return the fields of an event that parsers don't fill with words of their own, addresses or hashes."""
-    typed = (".ip", ".mac", ".sha256", ".sha1", ".md5")
-    return frozenset(name for name in names if name not in _OWN_WORDS and not name.endswith(typed))
+def _may_hold_text(name: str) -> bool:
+    """Tell whether a field is none that parsers fill with words of their own, addresses or hashes."""
+    return name not in _OWN_WORDS and not name.endswith((".ip", ".mac", ".sha256", ".sha1", ".md5"))
 
 
 _OWN_WORDS = (
@@ -137,7 +210,9 @@ _OWN_WORDS = (
 def _swept(value: object) -> object:
     if isinstance(value, list):
         return [_swept(item) for item in value]
-    return scrub_text(value) if isinstance(value, str) else value
+    if isinstance(value, dict):
+        return {name: _swept(item) for name, item in value.items()}
+    return remembered(value) if isinstance(value, str) else value
 
 
 def _scrubbed(name: str, value: object, action: Action, tokens: Tokens, kinds: set[str]) -> object:
@@ -160,14 +235,23 @@ def _replaced(name: str, value: object, action: Action, tokens: Tokens, kinds: s
     if action in _REDUCTIONS:
         return _REDUCTIONS[action](text)
     kinds.add(action.value)
-    known = _TOKEN.fullmatch(text)
-    return text if known and known[1] == action.value else tokens.token(action.value, text)
+    return _token(text, action.value, tokens)
+
+
+def _token(text: str, kind: str, tokens: Tokens) -> str:
+    return text if text[:2] == kind and _TOKEN.fullmatch(text) else tokens.token(kind, text)
 
 
 _REDUCTIONS: Mapping[Action, Callable[[str], str]] = {
-    Action.TEXT: scrub_text,
+    Action.TEXT: remembered,
     Action.URL: masking.url,
     Action.QUERY: masking.query,
-    Action.MASK: lambda text: masking.masked(scrub_text(text)),
-    Action.COMMAND: lambda text: masking.command(scrub_text(text)),
+    Action.MASK: lambda text: masking.masked(remembered(text)),
+    Action.COMMAND: lambda text: masking.command(remembered(text)),
 }
+_AFTER: Mapping[Action, Callable[[str], str] | None] = {
+    Action.TEXT: None,
+    Action.MASK: masking.masked,
+    Action.COMMAND: masking.command,
+}
+"""What remains to be done with free text whose identifiers are replaced."""

@@ -32,7 +32,10 @@ _HEAD = struct.Struct(">II")
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """One accepted record on its way: ``topic`` and ``value`` are empty for one that was filtered on purpose."""
+    """One accepted record on its way, counted under ``source``.
+
+    ``topic`` and ``value`` are empty for one that was filtered on purpose.
+    """
 
     kind: Kind
     source: str

@@ -12,11 +12,11 @@ import os
 import sqlite3
 import threading
 import unicodedata
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, cast
 
@@ -30,7 +30,8 @@ from wardwatch.settings import CollectorSettings
 KEY_BYTES = 32
 TOKEN_BYTES = 12  # 96 bits: random ones collide after about 2^48 values
 NONCE_BYTES = 12  # NIST SP 800-38D, 8.2.2
-CACHED = 100_000
+CACHED = 65_536  # tokens, each with its value: most values come again soon
+LONGEST_CACHED = 128  # characters of a value
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS key_check (digest BLOB NOT NULL);
@@ -82,9 +83,15 @@ class Epochs:
 
     def of(self, kind: str) -> str:
         """Return the epoch of a token made now: ``2026-03``, ``2026``, or "" for one that stays."""
-        if kind not in PATIENT_BOUND or self.length == "never":
+        if self.length == "never" or kind not in PATIENT_BOUND:
             return ""
-        return self.clock().strftime("%Y-%m" if self.length == "month" else "%Y")
+        now = self.clock()
+        return _month(now.year, now.month) if self.length == "month" else f"{now.year:04}"
+
+
+@lru_cache(maxsize=16)
+def _month(year: int, month: int) -> str:
+    return f"{year:04}-{month:02}"
 
 
 def load_key(path: Path) -> bytes:
@@ -117,7 +124,15 @@ def _normal(kind: str, value: str) -> str:
 
 
 def _digest(key: bytes, kind: str, epoch: str, value: str) -> bytes:
-    return hmac.digest(key, f"{kind}\0{epoch}\0{value}".encode("utf-8", "surrogatepass"), "sha256")
+    keyed = _keyed(key).copy()
+    keyed.update(f"{kind}\0{epoch}\0{value}".encode("utf-8", "surrogatepass"))
+    return keyed.digest()
+
+
+@lru_cache(maxsize=4)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """Return the hash that has taken its key, which is more than half of the work."""
+    return hmac.new(key, digestmod="sha256")
 
 
 def _index_key(key: bytes) -> bytes:
@@ -154,10 +169,15 @@ class HmacTokens:
     def __init__(self, key: bytes, epochs: Epochs = Epochs()) -> None:
         self._key = key
         self._epochs = epochs
+        self._remembered = lru_cache(maxsize=CACHED)(self._token)
 
     def token(self, kind: str, value: str) -> str:
         """Return the token of a value."""
-        digest = _digest(self._key, kind, self._epochs.of(kind), _normal(kind, value))
+        find = self._remembered if len(value) <= LONGEST_CACHED else self._token
+        return find(kind, self._epochs.of(kind), value)
+
+    def _token(self, kind: str, epoch: str, value: str) -> str:
+        digest = _digest(self._key, kind, epoch, _normal(kind, value))
         return f"{kind}_{digest[:TOKEN_BYTES].hex()}"
 
     def guard(self, kind: str, value: str) -> None:
@@ -181,7 +201,7 @@ class Vault:
         self._seal = _seal(key)
         self._epochs = epochs
         self._lock = threading.Lock()
-        self._cache: OrderedDict[bytes, str] = OrderedDict()
+        self._remembered = lru_cache(maxsize=CACHED)(self._token)
         self._new: dict[bytes, tuple[bytes, str, str, bytes]] = {}  # rows that are not durable yet
         self._guarded: set[bytes] = set()  # digests whose mark is not durable yet
         self._known_guarded: set[bytes] = set()
@@ -204,16 +224,14 @@ class Vault:
 
     def token(self, kind: str, value: str) -> str:
         """Return the token of a value in this epoch, made at its first sight; raises Unavailable."""
+        find = self._remembered if len(value) <= LONGEST_CACHED else self._token
+        return find(kind, self._epochs.of(kind), value)
+
+    def _token(self, kind: str, epoch: str, value: str) -> str:
         value = _normal(kind, value)
-        epoch = self._epochs.of(kind)
         digest = _digest(self._index_key, kind, epoch, value)
         with self._lock:
-            token = self._cache.get(digest) or self._stored(digest) or self._make(digest, kind, epoch, value)
-            self._cache[digest] = token
-            self._cache.move_to_end(digest)
-            if len(self._cache) > CACHED:
-                self._cache.popitem(last=False)
-        return token
+            return self._stored(digest) or self._make(digest, kind, epoch, value)
 
     def guard(self, kind: str, value: str) -> None:
         """Mark the token of a value in this epoch: only two people together may reveal it. Durable at ``commit``."""

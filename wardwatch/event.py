@@ -153,7 +153,7 @@ _PLAIN: Final = frozenset((str, bool, type(None)))
 def check(doc: Document) -> None:
     """Raise DecodeError for what ``decode`` refuses in the values of a document."""
     for name, value in doc.items():
-        if value.__class__ in _PLAIN:
+        if value.__class__ in _PLAIN or (value.__class__ is int and -MAX_INTEGER <= value <= MAX_INTEGER):
             continue
         _check_value(name, value, 0)
 
@@ -170,14 +170,15 @@ def _check_value(name: str, value: object, depth: int) -> None:
         if depth >= MAX_DEPTH:
             raise DecodeError(f"{name[:80]!r}: nested deeper than {MAX_DEPTH}", step="decode")
         for item in value.values() if isinstance(value, dict) else value:
-            _check_value(name, item, depth + 1)
+            if item.__class__ not in _PLAIN:
+                _check_value(name, item, depth + 1)
 
 
 def rfc3339(moment: datetime) -> str:
     """Return the moment in UTC with milliseconds, ``2026-03-01T02:11:09.000Z`` (RFC 3339); refuses naive times."""
     if moment.tzinfo is None:
         raise ValueError("a time without zone")
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_time(text: str) -> datetime:

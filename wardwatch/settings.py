@@ -32,26 +32,89 @@ class _Section(BaseModel):
 TRANSPORTS: dict[str, tuple[str, ...]] = {
     "udp": ("listen",),
     "tcp": ("listen",),
-    "tls": ("listen", "certificate", "key"),
-    "mllp": ("listen",),
-    "http": ("listen", "path", "token"),
-    "file": ("path",),
+    "tls": ("listen", "certificate", "key", "authorities"),
+    "mllp": ("listen", "certificate", "key", "authorities"),
+    "http": ("listen", "path", "token", "certificate", "key", "authorities"),
+    "file": ("path", "done"),
+    "sftp": ("url", "user", "password", "password_file", "key", "known_hosts", "every_s", "done"),
+    "s3": ("url", "endpoint", "addressing", "region", "user", "password", "password_file", "authorities", "every_s"),
+    "mqtt": ("url", "user", "password", "password_file", "certificate", "key", "authorities", "client"),
+    "sql": ("url", "user", "password", "password_file", "authorities", "query", "cursor", "every_s", "lag_s"),
+    "kafka": ("url",),
+    "snmp": ("listen", "community", "users"),
+    "flow": ("listen",),
 }
 """Transport → the keys that it has beside those of every source."""
 
-_OF_EVERY_SOURCE = ("parser", "transport", "charset", "zone")
+_OF_EVERY_SOURCE = ("parser", "transport", "name", "charset", "zone")
+
+
+class SnmpUser(_Section):
+    """A user of SNMPv3; its messages must be authenticated, and private where it has ``privacy``."""
+
+    name: str = Field(min_length=1, max_length=32)
+    auth: Literal["md5", "sha", "sha224", "sha256", "sha384", "sha512"] = "sha256"
+    auth_password: SecretStr = Field(min_length=8)
+    privacy: Literal["", "des", "aes", "aes256", "aes256c"] = ""
+    privacy_password: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _private(self) -> Self:
+        if self.privacy and len(self.privacy_password.get_secret_value()) < 8:
+            raise ValueError("privacy needs a privacy_password of at least 8 characters")
+        return self
 
 
 class SourceSettings(_Section):
     """One source of a collector: what it sends (``parser``) and how it arrives (``transport``)."""
 
     parser: str = Field(description="Name of the parser, as the source catalogue lists it: hl7v2, windows, …")
-    transport: Literal["udp", "tcp", "tls", "mllp", "http", "file"]
+    transport: Literal[
+        "udp", "tcp", "tls", "mllp", "http", "file", "sftp", "s3", "mqtt", "sql", "kafka", "snmp", "flow"
+    ]
+    name: str = Field(
+        "",
+        pattern=r"^([a-z0-9][a-z0-9_.-]{0,63})?$",
+        description="What counters, heartbeats and silence call it; default the parser's name, shared.",
+    )
     listen: str = Field("", description="host:port of a network listener; several HTTP sources share one.")
     path: str = Field("", description="URL path of an HTTP source, or the file (a glob) to tail.")
-    token: SecretStr = Field(SecretStr(""), description="Bearer token that an HTTP source must send.")
-    certificate: Path | None = Field(None, description="PEM certificate chain of a TLS listener.")
-    key: Path | None = Field(None, description="PEM private key of a TLS listener.")
+    token: SecretStr = Field(
+        SecretStr(""), description="What an HTTP source must send: as bearer token, password or API key."
+    )
+    url: str = Field(
+        "", description="What is asked: sftp://host:22/folder/*.log, postgresql://host:5432/database, … See transports."
+    )
+    user: str = Field("", description="User there, or the access key of S3.")
+    password: SecretStr = Field(SecretStr(""), description="Its password, the secret key of S3, or that of an SSH key.")
+    password_file: Path | None = Field(None, description="File that holds the password, in place of it.")
+    certificate: Path | None = Field(
+        None, description="PEM certificate chain that is shown to the other side: a listener with one speaks TLS."
+    )
+    key: Path | None = Field(None, description="Its PEM private key, or that of an SSH user.")
+    authorities: Path | None = Field(
+        None, description="PEM certificates of the CAs whose clients may connect, or by which a server is known."
+    )
+    known_hosts: Path | None = Field(None, description="File of the SSH server's keys, as ssh-keyscan prints them.")
+    endpoint: str = Field("", description="URL of an S3 service that is not Amazon's.")
+    addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Whether an S3 bucket is in the path of a URL or in its host."
+    )
+    region: str = Field("", description="Region of the bucket.")
+    client: str = Field(
+        "", description="MQTT client identifier; default from tenant and url. The broker keeps messages for it."
+    )
+    query: str = Field("", description="SELECT of the rows, without order; default the parser's own.")
+    cursor: tuple[str, ...] = Field(
+        (), max_length=2, description="Columns that order the rows: an ever-growing id, or a time and what breaks ties."
+    )
+    every_s: float = Field(60.0, gt=0, description="Seconds between two looks of a source that is asked.")
+    lag_s: float = Field(60.0, ge=0, description="Seconds that a row may become visible after rows that follow it.")
+    done: Literal["keep", "delete"] = Field(
+        "keep", description="What becomes of a file that was read and has not changed for an hour."
+    )
+    community: SecretStr = Field(SecretStr(""), description="Community that SNMP v1 and v2c must send; empty: refused.")
+    users: tuple[SnmpUser, ...] = Field((), description="Users of SNMP v3, see transports.md; none: refused.")
     charset: str = Field("", description="Character set where the record does not declare one; default UTF-8.")
     zone: str = Field("", description="Time zone of times without one; default the site's.")
 
@@ -61,6 +124,22 @@ class SourceSettings(_Section):
         for name in sorted(given.difference(_OF_EVERY_SOURCE, TRANSPORTS[self.transport])):
             raise ValueError(f"{name} is no setting of transport {self.transport!r}")
         return self
+
+    @property
+    def place(self) -> str:
+        """Where it listens, what it asks, or the glob of its files."""
+        return self.listen or self.url or self.path
+
+    def secret(self) -> str:
+        """Return the password, of its file where one is named; raises SettingsError when that can't be read."""
+        if self.password_file is None:
+            return self.password.get_secret_value()
+        try:
+            return self.password_file.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = f"{self.password_file} can't be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"
+            remedy = "the collector's user must be able to read it"
+            raise SettingsError(reason, step="collector", record=self.parser, remedy=remedy) from None
 
 
 class CollectorSettings(_Section):

@@ -44,6 +44,7 @@ def check_tenant(tenant: str) -> str:
     return tenant
 
 
+@lru_cache(maxsize=1024)
 def events(tenant: str) -> Topic:
     """Return the topic of a tenant's scrubbed events."""
     return Topic(EVENTS_PREFIX + check_tenant(tenant))

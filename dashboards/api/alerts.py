@@ -7,8 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from dashboards import queue, workflow
-from dashboards.cases import work
+from dashboards import queue, suppressions, workflow
 from dashboards.pages.queue import Chosen, TheDesk
 from dashboards.visitor import Signed, TheConsole
 from dashboards.workflow import Done, state_of
@@ -57,6 +56,15 @@ class Assignment(Decision):
     """Who is to have it: the name of an account, "" for nobody."""
 
     assignee: Annotated[str, Field(max_length=64)] = ""
+
+
+class Suppressing(Decision):
+    """What is to be suppressed: the rule, values of the alert's fields, or both; why, and for how many days."""
+
+    rule: bool = True
+    fields: Annotated[list[str], Field(max_length=20)] = []
+    days: int = 7
+    reason: Annotated[str, Field(max_length=suppressions.REASON_CHARACTERS)]
 
 
 class Undoing(BaseModel):
@@ -123,10 +131,27 @@ def resume(console: TheConsole, seen: Signed, alert: str, body: Decision) -> Cha
     return _changed(workflow.resume(console.store, seen.person, alert, body.state, clock))
 
 
+@router.post("/{alert}/suppress")
+def suppress(console: TheConsole, seen: Signed, alert: str, body: Suppressing) -> Changed:
+    """Suppress alerts like this one, and this one with them."""
+    done = suppressions.suppress(
+        console.store,
+        console.tables,
+        seen.person,
+        alert,
+        body.state,
+        rule=body.rule,
+        fields=body.fields,
+        days=body.days,
+        reason=body.reason,
+    )
+    return _changed(done)
+
+
 @router.post("/{alert}/undo")
 def undo(console: TheConsole, seen: Signed, alert: str, body: Undoing) -> Changed:
     """Take back one's own last change."""
-    return _changed(work.undo(console.store, seen.person, alert, body.audit_id))
+    return _changed(suppressions.undo(console.store, console.tables, seen.person, alert, body.audit_id))
 
 
 def _alert(item: Stored) -> Alert:

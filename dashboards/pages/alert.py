@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from dashboards import audit, queue, workflow
+from dashboards import audit, queue, suppressions, workflow
 from dashboards.cases import work
 from dashboards.cases.work import AlertRef
 from dashboards.console import Console
@@ -75,7 +75,7 @@ def acknowledge(
 ) -> Response:
     """Take the alert."""
     done = workflow.acknowledge(console.store, seen.person, alert, state)
-    return _answer(request, console, seen, desk, filters, done, "acknowledge")
+    return answer(request, console, seen, desk, filters, done, "acknowledge")
 
 
 @router.post("/close")
@@ -92,7 +92,7 @@ def close(
 ) -> Response:
     """Close the alert with a verdict."""
     done = workflow.close(console.store, seen.person, alert, state, verdict, note)
-    return _answer(request, console, seen, desk, filters, done, "close")
+    return answer(request, console, seen, desk, filters, done, "close")
 
 
 @router.post("/reopen")
@@ -101,7 +101,7 @@ def reopen(
 ) -> Response:
     """Open a closed alert again."""
     done = workflow.reopen(console.store, seen.person, alert, state, _clock(console, seen, alert))
-    return _answer(request, console, seen, desk, filters, done, "reopen")
+    return answer(request, console, seen, desk, filters, done, "reopen")
 
 
 @router.post("/assign")
@@ -118,7 +118,7 @@ def assign(
     """Give the alert to somebody, or to nobody."""
     able = console.workers(parse_alert_id(alert)[0])
     done = workflow.assign(console.store, seen.person, alert, state, assignee, able)
-    return _answer(request, console, seen, desk, filters, done, "assign")
+    return answer(request, console, seen, desk, filters, done, "assign")
 
 
 @router.post("/pause")
@@ -127,7 +127,7 @@ def pause(
 ) -> Response:
     """Stop the clock while the hospital is asked."""
     done = workflow.pause(console.store, seen.person, alert, state)
-    return _answer(request, console, seen, desk, filters, done, "pause")
+    return answer(request, console, seen, desk, filters, done, "pause")
 
 
 @router.post("/resume")
@@ -136,7 +136,7 @@ def resume(
 ) -> Response:
     """Let the clock go on."""
     done = workflow.resume(console.store, seen.person, alert, state, _clock(console, seen, alert))
-    return _answer(request, console, seen, desk, filters, done, "resume")
+    return answer(request, console, seen, desk, filters, done, "resume")
 
 
 @router.post("/escalate")
@@ -153,7 +153,7 @@ def escalate(
     """Make the alert part of a new case, of the last-used one, or of one by its number."""
     chosen = [AlertRef(alert, state)]
     made = work.escalate(console.store, seen.person, chosen, console.clock, seen.lang, case=case.strip())
-    return _answer(request, console, seen, desk, filters, made.done[0], "escalate")
+    return answer(request, console, seen, desk, filters, made.done[0], "escalate")
 
 
 @router.get("/people")
@@ -168,11 +168,11 @@ def undo(
     request: Request, console: TheConsole, seen: Signed, desk: TheDesk, filters: Chosen, alert: str, audit_id: Text
 ) -> Response:
     """Take back one's own last change."""
-    done = work.undo(console.store, seen.person, alert, audit_id)
-    return _answer(request, console, seen, desk, filters, done, "undo")
+    done = suppressions.undo(console.store, console.tables, seen.person, alert, audit_id)
+    return answer(request, console, seen, desk, filters, done, "undo")
 
 
-def _answer(
+def answer(
     request: Request, console: Console, seen: Visitor, desk: Desk, filters: QueueFilter, done: Done, action: str
 ) -> Response:
     """Return the panel, row, counts and toast to htmx, or lead a plain form to the alert's page."""

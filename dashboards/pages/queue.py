@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -81,6 +82,7 @@ def show(request: Request, console: TheConsole, seen: Signed, desk: TheDesk, fil
         rows=rows,
         page=page,
         going_on=queue.series(desk, page),
+        key=secrets.token_urlsafe(16),
         alert=rows[0] if rows else None,
         hospitals=console.hospitals.visible(seen.person.scope),
         hospital=console.hospitals.get(filters.tenant) if filters.tenant else None,

@@ -1,4 +1,5 @@
 // Starts what a page has: keyboard, selection, the live pill.
+import { bulk } from "./bulk.js";
 import { keyboard } from "./keyboard.js";
 import { live } from "./live.js";
 
@@ -9,7 +10,7 @@ document.addEventListener("click", (event) => {
     return;
   }
   const row = event.target.closest("tr[data-alert]");
-  if (row && !event.target.closest("a")) row.querySelector("a").click();
+  if (row && !event.target.closest("a, input")) row.querySelector("a").click();
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
@@ -43,4 +44,5 @@ function fade() {
 }
 
 keyboard();
+bulk();
 if (document.getElementById("pill")) live(document.getElementById("pill"));

@@ -1,5 +1,7 @@
 // Triage by keyboard. Keys are off inside inputs, except Enter in the note and Esc.
 
+import { chooseRow } from "./bulk.js";
+
 const one = (selector) => document.querySelector(selector);
 const click = (selector) => one(selector)?.click();
 
@@ -10,10 +12,12 @@ const KEYS = {
   a: () => click("#panel [data-key=a]"),
   c: () => open("#closing"),
   s: () => open("#assigning")?.querySelector("input[name=assignee]").focus(),
+  x: () => open("#suppressing"),
   w: () => click("#panel [data-key=w]"),
   e: () => open("#escalating, #editing")?.querySelector("input[name=title]")?.focus(),
   r: () => open("#asking")?.querySelector("select").focus(),
   z: () => click("#toast [data-key=z]"),
+  X: () => chooseRow(),
   "/": () => one("#search")?.focus(),
   "?": () => one("#help")?.showModal(),
 };
@@ -22,7 +26,7 @@ export function keyboard() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "Escape") return escape();
-    if (event.target.matches("input, textarea, select")) return note(event);
+    if (event.target.matches("input:not([type=checkbox]), textarea, select")) return note(event);
     if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
     const act = go(event.key) ?? choice(event.key) ?? KEYS[event.key];
     if (!act) return;

@@ -74,10 +74,15 @@ def address_of(opened: socket.socket) -> str:
 def accept_patiently(
     intake: Intake, source: Source, records: Sequence[Record], closing: threading.Event
 ) -> list[Kind] | None:
-    """Accept as soon as there is room; None when the listener closes before: the records were not taken."""
-    while True:
+    """Accept as soon as there is room, all at once or in parts; None when the listener closes before all are taken."""
+    kinds: list[Kind] = []
+    part = len(records)
+    while len(kinds) < len(records):
         try:
-            return intake.accept(source, records)
+            kinds += intake.accept(source, records[len(kinds) : len(kinds) + part])
+            part *= 2
         except Unavailable:
+            part = max(1, part // 2)  # what fits a spool that is nearly full
             if closing.wait(ROOM_S):
                 return None
+    return kinds

@@ -12,8 +12,10 @@ from datetime import UTC, datetime, tzinfo
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from ingest.joining import Parts
 from ingest.scrub import Action
 from wardwatch.event import Document, LogSource
 
@@ -23,13 +25,15 @@ class Record:
     """One record as it arrived.
 
     ``peer`` is the sender's address; ``position`` is set where the transport can name the record again (a file and
-    offset), else "" and the record's content identifies it; ``received`` is aware.
+    offset), else "" and the record's content identifies it; ``received`` is aware. ``topic`` is what a broker calls the
+    record by, "" where nothing does.
     """
 
     data: bytes
     peer: str = ""
     position: str = ""
     received: datetime = field(default_factory=lambda: datetime.now(UTC))
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,24 @@ class Site:
     charset: str = "utf-8"
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """One event of a record: its document (with ``@timestamp``, without ``event.id``) and its log source."""
 
     doc: Document
     logsource: LogSource
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """How rows that a parser reads are asked for.
+
+    ``select`` has no order; ``cursor`` names one or two of its columns that order the rows; ``databases`` are the
+    schemes of the URLs (postgresql, mysql, oracle, mssql) for which it is written.
+    """
+
+    select: str
+    cursor: tuple[str, ...]
+    databases: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +72,9 @@ class Parser:
     the events of one record, at least one, and raises ParseError; ``policy`` maps fields to what the scrub does.
     ``title``, ``reads`` and ``logsources`` are its entry in the catalogue: the products, their formats, and the log
     sources of the events, where "*" stands for what the event decides. ``whole`` says that records span lines, so that
-    a file can be read only when it is complete; ``magic`` is how files start of which alone that is true.
+    a file can be read only when it is complete; ``magic`` is how files start of which alone that is true. ``query`` is
+    set where its records are rows of a database. ``parts`` tells of an event of several lines which line belongs to it
+    (ingest/joining.py), so that what comes line by line is joined on its way.
     """
 
     name: str
@@ -68,6 +86,8 @@ class Parser:
     logsources: tuple[LogSource, ...]
     whole: bool = False
     magic: bytes | None = None
+    query: Query | None = None
+    parts: Parts | None = None
 
     def is_whole(self, start: bytes) -> bool:
         """Tell whether a file that starts so can be read only when it is complete."""
@@ -137,6 +157,8 @@ PARSERS = (
     "cos_access",
     "api_gateway",
     "vcenter",
+    "snmp_trap",
+    "netflow",
     "reveal",
 )
 """Every source by its stable name, which is also its module here, or the file of its mapping."""

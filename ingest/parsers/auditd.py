@@ -1,6 +1,8 @@
 """Linux auditd: records of one event, ``type=… msg=audit(time:serial): …``, joined by their serial.
 
-Lines of one event that stand together become one event; by syslog each line is one. Values in hex are text that held
+The records of one event are joined, also where those of others lie between them: they end with EOE, which auditd hands
+to its plugins but does not write to its log, else after two seconds of the log's own clock. Events of user space are of
+one record. Values in hex are text that held
 spaces or quotes. Sources: audit-userspace wiki "audit record fields", auditctl(8), auditd.conf(5). SigmaHQ's rules of
 product linux, service auditd name the raw fields (type, a0, exe, key): they are kept as ``auditd.*``, the arguments of
 a command up to the eighth.
@@ -10,8 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import groupby
 
+from ingest.joining import Part, joined
 from ingest.parsers import Parsed, Parser, Record, Site, lines
 from ingest.parsers.charset import text
 from ingest.parsers.clock import epoch
@@ -23,7 +25,17 @@ from wardwatch.event import Document, LogSource
 _STEP = "auditd"
 _LOGSOURCE = LogSource("linux", service="auditd")
 _HEAD = re.compile(r"(?:type=(\w{1,40}) )?msg=audit\((\d{9,11}\.\d{3}):(\d{1,18})\): ?")
-_SERIAL = re.compile(rb"audit\((\d{9,11}\.\d{3}:\d{1,18})\)")
+_PART = re.compile(rb"type=([\w\[\]]{1,40}) msg=audit\((\d{9,11}\.\d{3}):(\d{1,18})\)")
+_HOST = re.compile(rb"node=(\S{1,255})|^<\d{1,3}>(?:1 \S{1,40} |[A-Z][a-z]{2} [ \d]\d [\d:]{8} )(\S{1,255})")
+_OF_SEVERAL = frozenset(
+    b"SYSCALL PATH IPC SOCKETCALL CONFIG_CHANGE SOCKADDR CWD EXECVE IPC_SET_PERM MQ_OPEN MQ_SENDRECV MQ_NOTIFY "
+    b"MQ_GETSETATTR KERNEL_OTHER FD_PAIR OBJ_PID TTY EOE BPRM_FCAPS CAPSET MMAP NETFILTER_PKT NETFILTER_CFG SECCOMP "
+    b"PROCTITLE FEATURE_CHANGE REPLACE KERN_MODULE FANOTIFY TIME_INJOFFSET TIME_ADJNTPVAL BPF EVENT_LISTENER URINGOP "
+    b"OPENAT2 DM_CTRL DM_EVENT AVC SELINUX_ERR AVC_PATH MAC_POLICY_LOAD MAC_STATUS MAC_CONFIG_CHANGE "
+    b"ANOM_PROMISCUOUS ANOM_ABEND ANOM_LINK ANOM_CREAT INTEGRITY_DATA INTEGRITY_METADATA INTEGRITY_STATUS "
+    b"INTEGRITY_HASH INTEGRITY_PCR INTEGRITY_RULE".split()
+)
+"""Types of records by the kernel, of which one event may have several (linux/audit.h, 1300 to 1499, 1700 to 1899)."""
 _PAIR = re.compile(r"([A-Za-z][\w-]{0,30})=(?:\"([^\"]*)\"|'([^']*)'|(\S*))")
 _HEX = re.compile(r"(?:[0-9A-F]{2})+")
 _TEXTS = ("exe", "comm", "name", "cwd", "proctitle", "cmd", "acct", "key", "data")
@@ -65,14 +77,21 @@ _ENDS = ("USER_END", "USER_LOGOUT", "CRED_DISP")
 
 
 def split(data: bytes) -> Iterator[bytes]:
-    """Cut a file into events: the lines of one serial that follow each other."""
-    for _, group in groupby(lines(data), key=_serial):
-        yield b"\n".join(group)
+    """Cut a file into events."""
+    return joined(lines(data), part)
 
 
-def _serial(line: bytes) -> bytes:
-    found = _SERIAL.search(line)
-    return found[1] if found else line
+def part(line: bytes) -> Part | None:
+    """Return which event a record is of: by its time and serial, and the node or host where it names one."""
+    found = _PART.search(line)
+    if not found:
+        return None
+    kind, time, serial = found.groups()
+    if kind not in _OF_SEVERAL and not kind.startswith(b"UNKNOWN[13"):
+        return Part(b"", float(time))
+    host = _HOST.search(line, 0, found.start())
+    node = b"".join(filter(None, host.groups())) if host else b""
+    return Part(b"%s:%s:%s" % (node, time, serial), float(time), ends=kind == b"EOE")
 
 
 def parse(record: Record, site: Site) -> list[Parsed]:
@@ -88,7 +107,7 @@ def parse(record: Record, site: Site) -> list[Parsed]:
         "event.module": "auditd",
         "event.dataset": "auditd.log",
         "event.sequence": int(serial),
-        "auditd.type": [kind for kind, _, _, _ in found if kind],
+        "auditd.type": [kind for kind, _, _, _ in found if kind and kind != "EOE"] or ["EOE"],
     }
     values: dict[str, str] = {}
     for _, _, _, pairs in found:
@@ -184,4 +203,5 @@ PARSER = Parser(
     title="Linux auditd",
     reads="audit.log, and audit records by syslog (audisp-syslog)",
     logsources=(_LOGSOURCE,),
+    parts=part,
 )

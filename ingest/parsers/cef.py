@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 from ingest.parsers import Parsed, Parser, Record, Site, lines
 from ingest.parsers.cef_extension import pairs, unescaped
@@ -71,7 +73,8 @@ def parse(record: Record, site: Site) -> list[Parsed]:
     found = _PREFIX.search(frame)
     if not found:
         raise ParseError("no CEF:0|vendor|product|version|id|name|severity|", step=_STEP)
-    vendor, product, version, code, name, severity = (unescaped(part).strip() for part in found.groups()[1:7])
+    prefix = found.groups()[1:7]
+    about = (_about if found.start(8) - found.start() <= _REMEMBERED else _about.__wrapped__)(*prefix)
     values = pairs(found[8])
     time, host = header(frame[: found.start()], record, site, step=_STEP)
     doc: Document = {
@@ -79,16 +82,37 @@ def parse(record: Record, site: Site) -> list[Parsed]:
         "event.kind": "event",
         "event.module": "cef",
         "event.dataset": "cef.log",
+        **about.doc,
     }
     fill(doc, values, NAMES)
-    prefix = {"vendor": vendor, "product": product, "version": version, "code": code, "name": name, "host": host}
-    fill(doc, prefix, _PREFIX_NAMES)
-    put(doc, "event.severity", _SEVERITIES.get(severity.lower(), severity))
+    put(doc, "observer.name", host)
     put(doc, "network.direction", _DIRECTIONS.get(values.get("deviceDirection", "")))
     put_hash(doc, values.get("fileHash", ""))
-    words = f"{name} {values.get('cat', '')} {product}"
+    words = f"{about.name} {values.get('cat', '')} {about.product}"
     category = explain(doc, words, values.get("act", ""), values.get("outcome", ""))
-    return [Parsed(doc, LogSource(slug(vendor), category, slug(product)))]
+    return [Parsed(doc, LogSource(about.vendor_slug, category, about.product_slug))]
+
+
+class _About(NamedTuple):
+    """What the prefix says, which most logs of a device share."""
+
+    doc: Document
+    name: str
+    product: str
+    vendor_slug: str
+    product_slug: str
+
+
+_REMEMBERED = 512  # characters of a prefix
+
+
+@lru_cache(maxsize=4096)
+def _about(*prefix: str) -> _About:
+    vendor, product, version, code, name, severity = (unescaped(part).strip() for part in prefix)
+    doc: Document = {}
+    fill(doc, {"vendor": vendor, "product": product, "version": version, "code": code, "name": name}, _PREFIX_NAMES)
+    put(doc, "event.severity", _SEVERITIES.get(severity.lower(), severity))
+    return _About(doc, name, product, slug(vendor), slug(product))
 
 
 _PREFIX_NAMES = {
@@ -97,7 +121,6 @@ _PREFIX_NAMES = {
     "version": "observer.version",
     "code": "event.code",
     "name": "rule.name",
-    "host": "observer.name",
 }
 
 

@@ -17,14 +17,16 @@ _LABELLED = re.compile(r"(?:cs|cn|cfp|c6a|deviceCustomDate|flexString|flexNumber
 
 def pairs(extension: str) -> dict[str, str]:
     """Return the values by name; a custom one (``cs1``) has the name of its label (``cs1Label``) too."""
-    names = list(_NAME.finditer(extension))[:_MAX_PAIRS]
-    ends = [*(name.start() for name in names[1:]), len(extension)][: len(names)]
-    found = {name[1]: unescaped(extension[name.end() : end].strip()) for name, end in zip(names, ends, strict=True)}
-    for name in [name for name in found if f"{name}Label" in found and _LABELLED.fullmatch(name)]:
+    parts = _NAME.split(extension, maxsplit=_MAX_PAIRS)
+    found = {name: unescaped(value.strip()) for name, value in zip(parts[1::2], parts[2::2], strict=True)}
+    labelled = [name for name in found if f"{name}Label" in found] if "Label=" in extension else []
+    for name in filter(_LABELLED.fullmatch, labelled):
         found.setdefault(found[f"{name}Label"], found[name])
     return found
 
 
 def unescaped(text: str) -> str:
     """Return a value without its escapes; a backslash before any other character stays, as in a Windows path."""
+    if "\\" not in text:
+        return text
     return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1]) or (found[1] if found[1] in r"\=|" else found[0]), text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 
 from wardwatch.errors import ParseError
 from wardwatch.event import rfc3339
@@ -16,6 +17,29 @@ _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def moment(text: str, zone: tzinfo, *, step: str) -> str:
     """Return the RFC 3339 text of a time; one without zone is read in ``zone``; raises ParseError."""
+    found = _USUAL.fullmatch(text)
+    if found:
+        minute, second, fraction, offset = found.groups()
+        start = _minute(minute, offset, zone)
+        if start:
+            return f"{start}{second}.{fraction or '000'}Z"
+    return _moment(text, zone, step)
+
+
+_USUAL = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d):([0-5]\d)(?:\.(\d{3})\d{0,6})?(Z|[+-]\d\d:\d\d|)", re.A)
+
+
+@lru_cache(maxsize=4096)
+def _minute(minute: str, offset: str, zone: tzinfo) -> str:
+    """Return what the times of a minute start with, ``2026-03-01T02:11:``; "" for no time or a zone with seconds."""
+    try:
+        start = _moment(f"{minute}:00{offset}", zone, "")
+    except ParseError:
+        return ""
+    return start[:17] if start[17:] == "00.000Z" else ""
+
+
+def _moment(text: str, zone: tzinfo, step: str) -> str:
     try:
         found = datetime.fromisoformat(text)
         return rfc3339(found if found.tzinfo else found.replace(tzinfo=zone))
@@ -25,6 +49,8 @@ def moment(text: str, zone: tzinfo, *, step: str) -> str:
 
 def epoch(value: object, *, step: str) -> str:
     """Return the RFC 3339 text of a time since 1970 in s, ms, µs or ns, told apart by its digits; raises ParseError."""
+    if isinstance(value, str) and len(value) == _MILLISECONDS and value.isascii() and value.isdecimal():
+        return f"{_second(value[:-3])}.{value[-3:]}Z"
     found = _EPOCH.fullmatch(str(value))
     if not found:
         raise ParseError("not a time since 1970", step=step)
@@ -32,6 +58,14 @@ def epoch(value: object, *, step: str) -> str:
     digits = next((count for count in (10, 13, 16, 19) if len(whole) <= count), 19)
     seconds = int(whole) / 10 ** (digits - 10) + float(f"0.{found[2] or 0}") / 10 ** (digits - 10)
     return rfc3339(datetime.fromtimestamp(seconds, UTC))
+
+
+_MILLISECONDS = 13  # digits
+
+
+@lru_cache(maxsize=4096)
+def _second(digits: str) -> str:
+    return rfc3339(datetime.fromtimestamp(int(digits), UTC))[:19]
 
 
 def spoken(text: str, zone: tzinfo, year: int, *, step: str) -> str:

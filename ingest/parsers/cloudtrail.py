@@ -6,8 +6,10 @@ Parameters of requests and answers are never copied, for they may hold anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import msgspec
 
 from ingest.parsers import Parsed, Parser, Record, Site, cloud_audit
 from ingest.parsers.clock import moment
@@ -39,6 +41,21 @@ _NAMES: Mapping[str, str] = {
     "readOnly": "aws.cloudtrail.read_only",
     "requestID": "transaction.id",
 }
+
+
+class _File(msgspec.Struct):
+    """A file as CloudTrail writes it to a bucket, its events as they stand."""
+
+    records: list[msgspec.Raw] = msgspec.field(name="Records")
+
+
+def split(data: bytes) -> Iterator[bytes]:
+    """Cut a file into its events: those of ``{"Records": […]}``, or JSON objects one by one."""
+    try:
+        file = msgspec.json.decode(data, type=_File)
+    except msgspec.MsgspecError:
+        return json_objects(data)
+    return map(bytes, file.records)
 
 
 def parse(record: Record, site: Site) -> list[Parsed]:
@@ -74,7 +91,7 @@ def _failed(raw: object, values: Mapping[str, Any]) -> bool:
 
 PARSER = Parser(
     "cloudtrail",
-    json_objects,
+    split,
     parse,
     {**dict.fromkeys(("user.name", "user.target.name"), Action.STAFF), "user_agent.original": Action.MASK},
     title="AWS CloudTrail",

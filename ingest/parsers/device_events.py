@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ingest.parsers.fields import classify
 from ingest.parsers.networks import direction
@@ -44,7 +45,7 @@ def explain(doc: Document, name: str, action: str, outcome: str = "") -> str:
 
     The device's words are looked for in the order of what matters most: malware, logins, attacks, the web, traffic.
     """
-    meaning = next((meaning for pattern, meaning in _MEANINGS if pattern.search(name)), "")
+    meaning = _meaning(name) if len(name) <= _REMEMBERED else _meaning.__wrapped__(name)
     if not meaning:
         meaning = "traffic" if "source.ip" in doc and "destination.ip" in doc else "other"
     refused = _REFUSED.search(action) is not None
@@ -73,6 +74,14 @@ _CATEGORIES: dict[str, tuple[list[str], str, str]] = {
     "file": (["file"], "access", "file-access"),
     "other": (["host"], "info", "device-event"),
 }
+
+
+@lru_cache(maxsize=4096)
+def _meaning(name: str) -> str:
+    return next((meaning for pattern, meaning in _MEANINGS if pattern.search(name)), "")
+
+
+_REMEMBERED = 256  # characters of a name
 
 
 def _login(doc: Document, words: str) -> None:

@@ -63,8 +63,8 @@ def put(doc: Document, name: str, value: object) -> None:
         found: object = [item for item in map(_converter(name), value[:_MAX_ITEMS]) if item is not None]
     else:
         found = _converter(name)(value)
-    if found is not None and found != []:
-        doc.setdefault(name, found)
+    if found is not None and found != [] and name not in doc:
+        doc[name] = found
 
 
 def _put_account(doc: Document, name: str, account: str) -> None:
@@ -99,18 +99,26 @@ def classify(
 
 def text_of(value: object) -> str:
     """Return a value of a record as text; "" for an absent one and for what is neither text nor number."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, str):
+        text = value.strip()
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        text = str(value)
+    else:
         return ""
-    text = str(value).strip()
     return "" if text in ABSENT else text
 
 
 def number_of(value: object) -> int | None:
     """Return a whole number that an index can hold, or None."""
+    if isinstance(value, str) and len(value) < _SAFE_DIGITS and value.isascii() and value.isdigit():
+        return int(value)
     text = text_of(value).removesuffix(".0")
     if not text.removeprefix("-").isdecimal() or len(text) > 20 or abs(int(text)) > MAX_INTEGER:
         return None
     return int(text)
+
+
+_SAFE_DIGITS = 19  # fewer are below MAX_INTEGER
 
 
 def mac_of(value: object) -> str | None:

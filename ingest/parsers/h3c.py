@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from ingest.parsers import Parsed, Parser, Record, Site, firewall_events, lines
 from ingest.parsers.charset import text
@@ -26,6 +27,7 @@ _LOGIN = re.compile(
     r"(?P<user>[^\s(]{1,256})(?: logged (?:in|out) from| failed to log in from) (?P<peer>\S{1,64})|"
     r"for (?:invalid user |user )?(?P<account>\S{1,256}) from (?P<origin>\S{1,64})"
 )
+_REFUSED = re.compile(r"deny|drop|block|reset|discard", re.I)
 _COMMAND = re.compile(r"[Cc]ommand is (.{1,2048})", re.S)
 _NAMES: Mapping[str, str] = {
     "srcipaddr": "source.ip",
@@ -110,15 +112,20 @@ def _values(description: str) -> dict[str, str]:
 
 
 def _categorise(doc: Document, code: str, description: str) -> None:
-    for pattern, categorise in _MEANINGS:
-        if pattern.match(code):
-            categorise(doc, code, description)
-            return
-    classify(doc, "host", "info", "device-event")
+    categorise = _meaning(code)
+    if categorise:
+        categorise(doc, code, description)
+    else:
+        classify(doc, "host", "info", "device-event")
+
+
+@lru_cache(maxsize=1024)
+def _meaning(code: str) -> Callable[[Document, str, str], None] | None:
+    return next((categorise for pattern, categorise in _MEANINGS if pattern.match(code)), None)
 
 
 def _denied(doc: Document) -> bool:
-    return re.search(r"deny|drop|block|reset|discard", str(doc.get("rule.action", "")), re.I) is not None
+    return _REFUSED.search(str(doc.get("rule.action", ""))) is not None
 
 
 def _policy(doc: Document, code: str, _description: str) -> None:

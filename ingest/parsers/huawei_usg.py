@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 
 from ingest.parsers import Parsed, Parser, Record, Site, firewall_events, lines
 from ingest.parsers.charset import text
@@ -102,7 +103,12 @@ def _pairs(description: str) -> Iterator[tuple[str, str]]:
         yield "ip", login["peer"].rstrip(".)")
     pattern = _PAIR if "=" in description else _COLON_PAIR
     for name, value in pattern.findall(description):
-        yield name.lower().replace("-", "").replace("_", ""), value.strip().rstrip(".").strip('" ')
+        yield _plain_name(name), value.strip().rstrip(".").strip('" ')
+
+
+@lru_cache(maxsize=1024)
+def _plain_name(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def _map(doc: Document, pairs: Mapping[str, str]) -> None:
@@ -114,10 +120,14 @@ def _map(doc: Document, pairs: Mapping[str, str]) -> None:
 
 def _categorise(doc: Document, module: str, brief: str) -> None:
     doc |= {"event.category": ["host"], "event.type": ["info"], "event.action": "firewall-event"}
-    for pattern, categorise in _MEANINGS:
-        if pattern.match(f"{module}/{brief}"):
-            categorise(doc, brief)
-            return
+    categorise = _meaning(f"{module}/{brief}")
+    if categorise:
+        categorise(doc, brief)
+
+
+@lru_cache(maxsize=1024)
+def _meaning(code: str) -> Callable[[Document, str], None] | None:
+    return next((categorise for pattern, categorise in _MEANINGS if pattern.match(code)), None)
 
 
 def _policy(doc: Document, brief: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import re2  # type: ignore[import-untyped]
 
 from ingest import syslog
-from ingest.parsers import Parsed, Parser, Record, Site, json_body, key_value, lines
+from ingest.parsers import Parsed, Parser, Query, Record, Site, json_body, key_value, lines
 from ingest.parsers.charset import text
 from ingest.parsers.clock import epoch, moment
 from ingest.parsers.fields import classify, fill, put, text_of
@@ -34,6 +34,7 @@ from wardwatch.errors import ParseError, RecordError
 from wardwatch.event import Document, LogSource, rfc3339
 
 _STEP = "mapped"
+_MAX_LEVELS = 32
 _TEST_TOKENS = HmacTokens(bytes(32))
 _Values = Mapping[str, Any]
 _Read = Callable[[Record, Site], _Values]
@@ -59,15 +60,31 @@ def parser_of(content: str, file: str) -> Parser:
     values, meanings = _READERS[source.format](source), [_Meant(meaning) for meaning in source.events]
 
     def parse(record: Record, site: Site) -> list[Parsed]:
-        return [Parsed(_document(source, meanings, values(record, site), record, site), logsource)]
+        return [
+            Parsed(_document(source, meanings, {**values(record, site), **_topic(record)}, record, site), logsource)
+        ]
 
     split = json_objects if source.format == "json" else lines
+    rows = source.query
     found = Parser(
-        source.name, split, parse, source.policy(), title=source.title, reads=source.reads, logsources=(logsource,)
+        source.name,
+        split,
+        parse,
+        source.policy(),
+        title=source.title,
+        reads=source.reads,
+        logsources=(logsource,),
+        query=Query(rows.select, rows.cursor, rows.databases) if rows else None,
     )
     for number, test in enumerate(source.tests, 1):
         _check(found, test, number, file)
     return found
+
+
+def _topic(record: Record) -> _Values:
+    """Return a broker's topic by the name ``@topic``, and its levels by ``@topic.0``, ``@topic.1`` and so on."""
+    levels = enumerate(record.topic.split("/", _MAX_LEVELS)[:_MAX_LEVELS])
+    return {"@topic": record.topic, **{f"@topic.{at}": level for at, level in levels}} if record.topic else {}
 
 
 class _Meant:
@@ -190,7 +207,7 @@ _READERS: Mapping[str, Callable[[Source], _Read]] = {
 def _check(parser: Parser, test: Test, number: int, file: str) -> None:
     """Raise SettingsError when a test of the mapping fails."""
     try:
-        (parsed,) = parser.parse(Record(test.record.encode()), Site())
+        (parsed,) = parser.parse(Record(test.record.encode(), topic=test.topic), Site())
         doc = scrub(parsed.doc, parser.policy, _TEST_TOKENS)
     except RecordError as error:
         raise refusal(file, f"test {number}: {error.reason}", "correct the mapping or the test's record") from None

@@ -51,6 +51,19 @@ class Sql(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"sour
     dialect: Dialect = "mysql"
 
 
+class Rows(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How a database is asked for the rows: a SELECT without order, one or two columns that order them, URL schemes."""
+
+    select: str
+    cursor: tuple[str, ...]
+    databases: tuple[Literal["postgresql", "mysql", "oracle", "mssql"], ...] = (
+        "postgresql",
+        "mysql",
+        "oracle",
+        "mssql",
+    )
+
+
 class Meaning(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The categories of records whose values match the globs of ``when``; the first meaning that does counts."""
 
@@ -67,6 +80,7 @@ class Test(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     record: str
     expect: dict[str, Any]
+    topic: str = ""
 
 
 class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -84,6 +98,7 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     tests: list[Test]
     time: Time | None = None
     sql: Sql | None = None
+    query: Rows | None = None
     columns: list[str] = []
     separator: str = ""
     after: str = ""

@@ -31,7 +31,6 @@ _DIRECTIONS = {
 }
 
 
-@lru_cache(maxsize=65536)
 def direction(source: str, destination: str) -> str | None:
     """Return ECS ``network.direction`` as the hospital sees it; None when an address is missing."""
     ends = address(source), address(destination)
@@ -41,5 +40,11 @@ def direction(source: str, destination: str) -> str | None:
 
 
 def _inside(text: str) -> bool:
+    """Tell whether an address is the hospital's; of IPv4 the first two numbers tell it."""
+    return _is_of(text if ":" in text else f"{text.rsplit('.', 2)[0]}.0.0")
+
+
+@lru_cache(maxsize=65_536)
+def _is_of(text: str) -> bool:
     found = ip_address(text)
     return any(found.version == network.version and found in network for network in _INSIDE)

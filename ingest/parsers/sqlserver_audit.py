@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-from ingest.parsers import Parsed, Parser, Record, Site
+from ingest.parsers import Parsed, Parser, Query, Record, Site
 from ingest.parsers.clock import moment
 from ingest.parsers.database_events import add_object, head, named_action, statement
 from ingest.parsers.fields import fill, put, text_of
@@ -61,6 +61,16 @@ _NAMES = {
     "affected_rows": "db.rows",
     "session_id": "db.connection_id",
 }
+_QUERY = Query(
+    "SELECT a.event_time, a.sequence_number, a.action_id, a.succeeded, a.session_id, a.class_type,"
+    " a.server_principal_name, a.session_server_principal_name, a.target_server_principal_name,"
+    " a.server_instance_name, a.database_name, a.object_name, a.statement, a.file_name, a.audit_file_offset"
+    " FROM sys.server_file_audits AS s"
+    " CROSS APPLY sys.fn_get_audit_file(s.log_file_path + N'*.sqlaudit', DEFAULT, DEFAULT) AS a",
+    ("event_time", "audit_file_offset"),
+    ("mssql",),
+)
+"""Columns that every version since 2008 has, of all files of all audits that go to files."""
 
 
 def parse(record: Record, site: Site) -> list[Parsed]:
@@ -121,4 +131,5 @@ PARSER = Parser(
     title="SQL Server audit",
     reads="rows of fn_get_audit_file as JSON, Windows event 33205 as JSON",
     logsources=(_LOGSOURCE,),
+    query=_QUERY,
 )

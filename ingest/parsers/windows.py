@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 
 import orjson
 
@@ -45,15 +46,17 @@ def parse(record: Record, site: Site) -> list[Parsed]:
     kind = KINDS.get((service, event_id), _UNKNOWN)
     doc = _head(event, event_id, channel, service)
     doc["@timestamp"] = _time(event.time, record, site)
-    data = dict(_flat(event.data))
-    user_data = dict(_flat(event.user_data))
+    data = _flat(event.data)
+    user_data = _flat(event.user_data) if event.user_data else {}
     if not service.startswith("printservice"):
-        doc.update((f"winlog.event_data.{name}", value) for name, value in data.items())
-        doc.update((f"winlog.user_data.{name}", value) for name, value in user_data.items())
+        for name, value in data.items():
+            doc[_field("winlog.event_data", name)] = value
+        for name, value in user_data.items():
+            doc[_field("winlog.user_data", name)] = value
         if not data and not user_data and isinstance(event.message, str):
             doc["message"] = event.message
     _categorise(doc, kind)
-    _map(doc, kind, {**data, **user_data})
+    _map(doc, kind, {**data, **user_data} if user_data else data)
     category = REGISTRY_ACTIONS.get(str(data.get("EventType")), kind.sigma) if event_id == 12 else kind.sigma
     return [Parsed(doc, LogSource("windows", category, service))]
 
@@ -104,8 +107,9 @@ def _put(doc: Document, name: str, value: object) -> None:
         doc[name] = str(value)
 
 
-def _flat(data: Mapping[str, object]) -> Iterator[tuple[str, str | int | list[str]]]:
-    """Yield event data as strings, integers and lists of strings; raises ParseError for too many or too long names."""
+def _flat(data: Mapping[str, object]) -> dict[str, str | int | list[str]]:
+    """Return event data as strings, integers and lists of strings; raises ParseError for too many or too long names."""
+    flat: dict[str, str | int | list[str]] = {}
     if len(data) > _MAX_NAMES:
         raise ParseError(f"{len(data)} names of event data, at most {_MAX_NAMES} are read", step="windows")
     for name, value in data.items():
@@ -113,10 +117,24 @@ def _flat(data: Mapping[str, object]) -> Iterator[tuple[str, str | int | list[st
             continue
         if len(name) > _MAX_NAME:
             raise ParseError(f"a name of event data is longer than {_MAX_NAME}", step="windows")
-        if not _NAME.fullmatch(name):  # no name of Microsoft's: whoever wrote it may have put anything there
+        if not _is_name(name):  # no name of Microsoft's: whoever wrote it may have put anything there
+            continue
+        if isinstance(value, str):
+            flat[name] = value
             continue
         content = plain(value)
-        yield name, [_scalar(item) for item in content] if isinstance(content, list) else _number_or_text(content)
+        flat[name] = [_scalar(item) for item in content] if isinstance(content, list) else _number_or_text(content)
+    return flat
+
+
+@lru_cache(maxsize=4096)
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def _field(place: str, name: str) -> str:
+    return f"{place}.{name}"
 
 
 def _number_or_text(value: object) -> str | int:

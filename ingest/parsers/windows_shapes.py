@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from wardwatch.errors import ParseError
@@ -115,10 +116,18 @@ def _nxlog(raw: Document) -> WindowsEvent:
         raw.get("Hostname"),
         raw.get("RecordNumber"),
         next((time for time in times if time), None),
-        {name: value for name, value in raw.items() if not _ENVELOPE.fullmatch(name)},
+        {name: value for name, value in raw.items() if len(name) > _LONGEST or not _is_envelope(name)},
         {},
         raw.get("Message"),
     )
+
+
+@lru_cache(maxsize=4096)
+def _is_envelope(name: str) -> bool:
+    return _ENVELOPE.fullmatch(name) is not None
+
+
+_LONGEST = 32  # characters of a name of the envelope
 
 
 def _object(value: object) -> Mapping[str, Any]:

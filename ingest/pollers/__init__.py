@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -30,7 +31,10 @@ LONGEST_WAIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records in the order of their source, and the cursor behind the last of them."""
+    """Records in the order of their source, and the cursor to go on from once they are in the spool.
+
+    A cursor that stays behind the last record is no fault: what is read twice has the id it had.
+    """
 
     records: Sequence[Record]
     cursor: str
@@ -43,11 +47,15 @@ class Feed(Protocol):
         """Yield what came after the cursor ("" is the beginning), at most a few thousand records at a time, then end.
 
         Raises Unavailable while the system is gone or refuses; it is asked again later. What was accepted of a batch
-        before it is known, so a generator may acknowledge a batch where it continues.
+        before it is known, so a generator may acknowledge a batch where it continues. A feed that can wait for records
+        may go on for ever, with an empty batch every second or so, after which it may be stopped.
         """
 
     def close(self) -> None:
         """Let go of connections. Every wait of a feed has a limit of a few seconds, so that it can be stopped."""
+
+    def state(self) -> dict[str, int]:
+        """Return its own counters for /health."""
 
 
 class Poller:
@@ -78,8 +86,8 @@ class Poller:
         self._thread.join(STOP_S + 1)
 
     def state(self) -> dict[str, int]:
-        """Return how often the system could not be asked."""
-        return {"failed": self._failed}
+        """Return how often the system could not be asked, and the counters of the feed."""
+        return {"failed": self._failed, **self._feed.state()}
 
     def _serve(self) -> None:
         wait_s = FIRST_WAIT_S
@@ -90,7 +98,8 @@ class Poller:
             else:
                 self._closing.wait(wait_s)
                 wait_s = min(wait_s * 2, LONGEST_WAIT_S)
-        self._feed.close()
+        with suppress(Exception):  # as below; the process ends, or the settings change
+            self._feed.close()
 
     def _asked(self) -> bool:
         try:
@@ -110,11 +119,17 @@ class Poller:
             if batch.records and accept_patiently(self._intake, self._source, batch.records, self._closing) is None:
                 return
             if batch.cursor != self._cursor:
-                write_durably(self._cursor_path, batch.cursor.encode())
-                self._cursor = batch.cursor
+                self._store(batch.cursor)
             self.problem = ""
             if self._closing.is_set():
                 return
+
+    def _store(self, cursor: str) -> None:
+        try:
+            write_durably(self._cursor_path, cursor.encode())
+        except OSError as error:
+            raise Unavailable(f"{self._cursor_path} can't be written: {error.strerror}") from None
+        self._cursor = cursor
 
     def _fail(self, reason: str) -> None:
         self._failed += 1

@@ -94,3 +94,51 @@ def test_an_alerts_own_page_works_without_the_queue(page: Page, site: Site) -> N
     expect(page.locator(".entry")).to_have_count(2)
     page.keyboard.press("j")
     expect(page.locator("#panel h1")).to_have_text(STORIES[1].title["zh"])
+
+
+def test_chosen_lines_are_closed_by_one_job_and_taken_back(page: Page, site: Site) -> None:
+    sign_in(page)
+    page.keyboard.press("Shift+X")
+    page.keyboard.press("j")
+    expect(page.locator("#panel h1")).to_have_text(STORIES[1].title["zh"])
+    page.keyboard.press("Shift+X")
+    expect(page.locator("#bulk output")).to_have_text("已选 2 条")
+    page.locator("#bulk details summary", has_text="关闭").click()
+    page.locator("#bulk [data-choose=exercise]").click()
+    expect(page.locator("#job")).to_contain_text("已完成 2，共 2")
+    expect(page.locator("#bulk")).to_be_hidden()
+    assert (workflow(site, "status"), workflow(site, "verdict")) == ("closed", "exercise")
+    page.locator("#job button", has_text="撤销").click()
+    expect(page.locator("#job b")).to_have_text("撤销")
+    expect(page.locator("#job")).to_contain_text("已完成 2，共 2")
+    assert workflow(site, "status") == "new"
+
+
+def test_an_alert_is_assigned_by_keyboard_and_its_clock_waits(page: Page, site: Site) -> None:
+    sign_in(page)
+    page.keyboard.press("s")
+    expect(page.locator("#people option")).to_have_count(1)
+    page.keyboard.type("lin")
+    page.keyboard.press("Enter")
+    expect(page.locator("#toast")).to_contain_text("已指派")
+    assert (workflow(site, "assignee"), workflow(site, "status")) == ("lin", "acknowledged")
+    page.keyboard.press("w")
+    expect(page.locator("#panel .due.paused")).to_be_visible()
+    assert workflow(site, "due_at") is None
+    page.keyboard.press("w")
+    expect(page.locator("#toast")).to_contain_text("已恢复计时")
+    assert workflow(site, "due_at") is not None
+
+
+def test_an_alert_is_suppressed_by_key_with_its_back_test_listed_and_taken_back(page: Page, site: Site) -> None:
+    sign_in(page)
+    page.keyboard.press("x")
+    expect(page.locator("#suppressing .backtest")).to_contain_text("会被隐藏")
+    page.keyboard.type("会诊，已核实")
+    page.keyboard.press("Enter")
+    expect(page.locator("#toast")).to_contain_text("已抑制")
+    assert workflow(site, "status") == "suppressed"
+    page.goto("/suppressions")
+    expect(page.locator("tbody tr")).to_contain_text("会诊，已核实")
+    page.locator("tbody button", has_text="立即结束").click()
+    expect(page.locator(".empty")).to_contain_text("没有抑制规则")

@@ -14,9 +14,8 @@ import httpx
 from dashboards.app import create, server_of
 from dashboards.auth.people import People, Role, new_person
 from dashboards.console import Console
-from dashboards.hospitals import Hospitals
 from wardwatch.alert import AlertDocument, Severity, alert_id, new_workflow
-from wardwatch.event import Event, event_id, rfc3339
+from wardwatch.event import Document, Event, event_id, rfc3339
 from wardwatch.service_levels import DEFAULT, Clock
 from wardwatch.settings import ConsoleSettings
 from wardwatch.store import AlertWrite, Outcome, Store
@@ -154,7 +153,13 @@ def document(story: Story) -> AlertDocument:
             "severity": story.severity.number,
             "reason": story.sentence["en"],
         },
-        "rule": {"id": story.rule, "name": story.title["en"], "description": "What it finds.", "version": "1"},
+        "rule": {
+            "id": story.rule,
+            "name": story.title["en"],
+            "description": "What it finds.",
+            "version": "1",
+            "uuid": story.rule,
+        },
         "threat": {"technique": {"id": [story.technique]}},
         "organization": {"id": story.tenant},
         "related": related(story.entities),
@@ -203,9 +208,31 @@ def seed(store: Store) -> None:
     write(store, *STORIES)
 
 
+class KeptTables:
+    """Tables in this process alone, with the hospitals in them."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], dict[str, Document]] = {("tenants", ""): dict(TENANTS)}
+
+    def rows(self, table: str, tenant: str) -> dict[str, Document]:
+        """Return the rows that hold for the tenant."""
+        return self._rows.get((table, ""), {}) | self._rows.get((table, tenant), {})
+
+    def put(self, table: str, tenant: str, key: str, value: Document) -> None:
+        """Write one row."""
+        self._rows.setdefault((table, tenant), {})[key] = value
+
+    def delete(self, table: str, tenant: str, key: str) -> None:
+        """Delete one row."""
+        self._rows.get((table, tenant), {}).pop(key, None)
+
+    def catch_up(self, timeout_s: float = 0) -> None:
+        """Return: there is nothing to wait for."""
+
+
 def console_over(store: Store) -> Console:
     """Return a console over a seeded store."""
-    return Console(ConsoleSettings(secure_cookies=False), store, Hospitals(lambda: TENANTS))
+    return Console(ConsoleSettings(secure_cookies=False), store, KeptTables())
 
 
 @contextmanager

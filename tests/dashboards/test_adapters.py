@@ -170,3 +170,21 @@ def announce(ward: Ward) -> None:
     producer.send(topics.ALERTS.name, orjson.dumps(record), key=ward.stories[0].id)
     producer.flush()
     producer.close()
+
+
+def test_a_bulk_change_closes_and_takes_back_on_both_stores(ward: Ward) -> None:
+    token = ward.client.get("/api/v1/me").json()["csrf"]
+    headers = {"X-CSRF-Token": token, "Idempotency-Key": "take-it-back"}
+
+    def ended(job: str) -> bool:
+        return bool(ward.client.get(f"/api/v1/jobs/{job}").json()["state"] == "done")
+
+    order = {"key": "close-them", "action": "close", "verdict": "exercise", "filter": {}}
+    job = ward.client.post("/api/v1/bulk", json=order, headers=headers).json()["id"]
+    wait_until(lambda: ended(job), what="job")
+    assert ward.client.get(f"/api/v1/jobs/{job}").json()["done"] == len(ward.stories)
+    assert ward.rows("") == []
+    undo = ward.client.post(f"/api/v1/jobs/{job}/undo", headers=headers).json()["id"]
+    wait_until(lambda: ended(undo), what="job")
+    assert len(ward.rows("")) == len(ward.stories)
+    ward.console.jobs.close()

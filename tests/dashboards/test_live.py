@@ -14,8 +14,7 @@ import pytest
 from dashboards.auth.people import People
 from dashboards.console import Console
 from dashboards.feed import Feed
-from dashboards.hospitals import Hospitals
-from tests.dashboards.site import TENANTS, form_token, seed, sign_in, visiting
+from tests.dashboards.site import KeptTables, form_token, seed, sign_in, visiting
 from wardwatch.settings import ConsoleSettings
 from wardwatch.store import Store, open_store
 from wardwatch.testing.ports import free_port, wait_until
@@ -44,7 +43,7 @@ def test_a_stream_ends_when_its_person_may_no_longer_see_it(
     end: Callable[[httpx.Client, Store], None], store: Store
 ) -> None:
     settings = ConsoleSettings(secure_cookies=False)
-    console = Console(settings, store, Hospitals(lambda: TENANTS), feed=Feed(check_s=0.1))
+    console = Console(settings, store, KeptTables(), feed=Feed(check_s=0.1))
     with visiting(console) as client:
         sign_in(client, "lin")
         with client.stream("GET", "/api/v1/stream") as answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,13 +11,17 @@ from fastapi.routing import iter_route_contexts
 
 from dashboards import workflow
 from dashboards.app import create
+from dashboards.bulk import Order
+from dashboards.queue import Desk
 from tests.dashboards.site import PASSWORD, VIP, console_over, form_token, sign_in, visiting
 from tests.dashboards.test_case_routes import ROWS as CASES
 from wardwatch.alert import Verdict
+from wardwatch.testing.ports import wait_until
 
 if TYPE_CHECKING:
     import httpx
 
+    from dashboards.auth.people import Person
     from dashboards.console import Console
     from wardwatch.store import Store
 
@@ -53,6 +58,11 @@ ROWS: dict[str, Row] = {
     "POST /alerts/{alert}/close": _CHANGE,
     "POST /alerts/{alert}/reopen": _CHANGE,
     "POST /alerts/{alert}/assign": _CHANGE,
+    "GET /alerts/{alert}/suppress": _ALERT,
+    "GET /alerts/{alert}/suppress/count": _ALERT,
+    "POST /alerts/{alert}/suppress": _CHANGE,
+    "GET /suppressions": _PAGE,
+    "POST /suppressions/{tenant}/{identifier}/end": Row(303, 303, 404, 403),
     "POST /alerts/{alert}/pause": _CHANGE,
     "POST /alerts/{alert}/resume": _CHANGE,
     "GET /alerts/{alert}/people": _ALERT,
@@ -65,9 +75,18 @@ ROWS: dict[str, Row] = {
     "POST /api/v1/alerts/{alert}/close": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/reopen": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/assign": _JSON_CHANGE,
+    "POST /api/v1/alerts/{alert}/suppress": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/pause": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/resume": _JSON_CHANGE,
     "POST /api/v1/alerts/{alert}/undo": Row(401, 200, 404, 404),
+    "POST /bulk": Row(303, 303, 303, 403),
+    "GET /jobs/{job}": Row(303, 200, 404, 404),
+    "POST /jobs/{job}/cancel": Row(303, 303, 404, 404),
+    "POST /jobs/{job}/undo": Row(303, 303, 404, 403),
+    "POST /api/v1/bulk": Row(401, 202, 202, 403),
+    "GET /api/v1/jobs/{job}": Row(401, 200, 404, 404),
+    "POST /api/v1/jobs/{job}/cancel": Row(401, 200, 404, 404),
+    "POST /api/v1/jobs/{job}/undo": Row(401, 202, 404, 403),
     "GET /api/v1/openapi.json": Row(200, 200, 200, 200),
     "GET /api/v1/me": _JSON,
     "GET /api/v1/stream": Row(401, 200, 200, 200),
@@ -92,30 +111,45 @@ def test_a_route_answers_by_who_asks(route: str, visitor: str, store: Store, con
     console.feed.close()  # so that the stream ends at once
     lin = console.people.get(OWN)
     state = workflow.state_of(workflow.read(store, lin, VIP.id).doc)
-    body = {"verdict": Verdict.BENIGN_POSITIVE.value, "audit_id": "none"}
+    body = {"verdict": Verdict.BENIGN_POSITIVE.value, "audit_id": "none", "reason": "known", "rule": "true"}
+    console.tables.put("suppressions", VIP.tenant, "s1", {"by": "lin", "reason": "known", "rule": "r"})
     if route.endswith(("reopen", "undo")):
         done = workflow.close(store, lin, VIP.id, state, Verdict.DUPLICATE)
         state, body["audit_id"] = workflow.state_of(done.alert.doc), done.audit_id
     elif route.endswith("resume"):
         state = workflow.state_of(workflow.pause(store, lin, VIP.id, state).alert.doc)
+    job = ended_job(console, lin) if "{job}" in route else ""
     with visiting(console) as client:
         token = ""
         if visitor != "anonymous":
             sign_in(client, NAMES[visitor])
             token = client.get("/api/v1/me").json()["csrf"]
-        status = ask(client, route, {**body, "state": state}, token)
+        status = ask(client, route.replace("{job}", job), {**body, "state": state}, token)
+    console.jobs.close()
     assert status == getattr(ROWS[route], visitor)
+
+
+def ended_job(console: Console, person: Person) -> str:
+    """Return a job that has ended and belongs to a person."""
+    desk = Desk(console.store, person, datetime.now(UTC))
+    job = console.jobs.start(desk, Order(key="ended-job", action="acknowledge", alerts=["none"]))
+    wait_until(lambda: console.jobs.get(person, job.id).ended, what="job")
+    return job.id
 
 
 def ask(client: httpx.Client, route: str, body: dict[str, str], token: str) -> int:
     method, path = route.split(" ")
-    path = path.replace("{alert}", VIP.id).replace("{tab}", "evidence")
-    headers = {"X-CSRF-Token": token}
+    path = path.replace("{alert}", VIP.id).replace("{tab}", "evidence").replace("{tenant}", VIP.tenant)
+    path = path.replace("{identifier}", "s1")
+    headers = {"X-CSRF-Token": token, "Idempotency-Key": "asked-by-a-test"}
     if method == "GET":
         return client.get(path).status_code
     if path.startswith("/api/"):
-        return client.post(path, json=body, headers=headers).status_code
-    return client.post(path, data={**body, "name": "lin", "password": PASSWORD}, headers=headers).status_code
+        order = {"key": "asked-by-a-test", "action": "acknowledge", "alerts": [VIP.id]}
+        sent = order if path.endswith("/bulk") else body
+        return client.post(path, json=sent, headers=headers).status_code
+    more = {"name": "lin", "password": PASSWORD, "key": "asked-by-a-test", "action": "acknowledge", "alert": VIP.id}
+    return client.post(path, data={**body, **more}, headers=headers).status_code
 
 
 @pytest.mark.parametrize("route", sorted(name for name in ROWS if name.startswith("POST") and "login" not in name))

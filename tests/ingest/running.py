@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 
 from ingest import parsers
@@ -106,3 +110,34 @@ def events(settings: Settings) -> list[dict[str, Any]]:
 
 def dead_letters(settings: Settings) -> list[dict[str, Any]]:
     return [orjson.loads(record.value or b"") for record in on_bus(settings, topics.deadletter("renai").name)]
+
+
+def generation(port: int) -> Callable[[], str | None]:
+    """Return what asks the collector's health page when its process started."""
+
+    def ask() -> str | None:
+        try:
+            health = httpx.get(f"http://127.0.0.1:{port}/health", timeout=5, trust_env=False).json()
+        except httpx.HTTPError:
+            return None
+        return str(health["started"])
+
+    return ask
+
+
+@contextmanager
+def process(folder: Path, health_port: int, *sources: SourceSettings) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a collector as a process of its own, and kill it in the end."""
+    found = [source.model_dump(mode="json") | {"token": source.token.get_secret_value()} for source in sources]
+    environment = os.environ | {
+        "WARDWATCH_DATA_DIR": str(folder),
+        "WARDWATCH_HEALTH_PORT": str(health_port),
+        "WARDWATCH_COLLECTOR__TENANT": "renai",
+        "WARDWATCH_COLLECTOR__SOURCES": orjson.dumps(found).decode(),
+    }
+    child = subprocess.Popen([sys.executable, "-m", "wardwatch", "run", "collector", "--supervised"], env=environment)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()

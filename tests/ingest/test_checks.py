@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from ingest.checks import Finding, arrived, certificate, check
+from ingest.checks import Finding, arrived, authorities, certificate, check
+from ingest.collector import run
 from ingest.health_page import SourceState
+from tests.ingest.pollers.servers import PASSWORD, USER, Server
 from tests.ingest.running import settings_of
+from wardwatch.bus import open_bus
 from wardwatch.demo.stand import write_certificate
+from wardwatch.errors import SettingsError
 from wardwatch.settings import Settings, SourceSettings
+from wardwatch.stage import Runtime
 from wardwatch.testing.ports import free_port
+from wardwatch.topics import Topic
 
 
 def tcp(listen: str, **more: object) -> SourceSettings:
@@ -24,7 +30,9 @@ def found(settings: Settings, part: str) -> list[Finding]:
     return [finding for finding in check(settings) if finding.part.startswith(part)]
 
 
-@pytest.mark.parametrize(("kind", "transport"), [(socket.SOCK_STREAM, "tcp"), (socket.SOCK_DGRAM, "udp")])
+@pytest.mark.parametrize(
+    ("kind", "transport"), [(socket.SOCK_STREAM, "tcp"), (socket.SOCK_DGRAM, "udp"), (socket.SOCK_DGRAM, "flow")]
+)
 def test_a_port_that_another_process_holds_fails_and_a_free_one_does_not(
     tmp_path: Path, kind: socket.SocketKind, transport: str
 ) -> None:
@@ -101,6 +109,19 @@ def test_a_key_of_tokens_that_others_may_read_fails(tmp_path: Path) -> None:
     assert (finding.state, finding.remedy) == ("FAILS", f"chmod 600 {key}")
 
 
+def test_a_community_that_everybody_knows_and_weak_protocols_are_warnings(tmp_path: Path) -> None:
+    values = {"parser": "snmp_trap", "transport": "snmp", "listen": "127.0.0.1:0"}
+    user = {"name": "ups", "auth": "md5", "auth_password": "maplesyrup"}
+    sources = [values, values | {"community": "public"}, values | {"users": [user]}]
+    findings = found(settings_of(tmp_path, *map(SourceSettings.model_validate, sources)), "snmp_trap snmp")
+    told = [(finding.state, finding.message) for finding in findings if "is free" not in finding.message]
+    assert told == [
+        ("FAILS", "nobody may send here"),
+        ("warning", "everybody knows the community public"),
+        ("warning", "MD5 or DES protect ups"),
+    ]
+
+
 def test_a_file_source_says_how_many_files_its_glob_names(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_bytes(b"")
     sources = [
@@ -132,6 +153,27 @@ def test_a_certificate_with_the_key_of_another_or_without_one_fails(tmp_path: Pa
     assert certificate("pacs", None, None).state == "FAILS"
 
 
+def test_a_listener_that_speaks_tls_has_its_certificate_and_its_authorities_checked(tmp_path: Path) -> None:
+    chain, key = write_certificate(tmp_path)
+    source = tcp("127.0.0.1:0", parser="hl7v2", transport="mllp", certificate=chain, key=key, authorities=chain)
+    valid = [each.part for each in found(settings_of(tmp_path, source), "hl7v2") if "is valid until" in each.message]
+    assert valid == ["hl7v2 mllp 127.0.0.1:0", "hl7v2 mllp 127.0.0.1:0 authorities"]
+    lone = tcp("127.0.0.1:0", parser="hl7v2", transport="mllp", authorities=chain)
+    assert "TLS needs certificate and key" in [each.message for each in found(settings_of(tmp_path, lone), "hl7v2")]
+    assert authorities("hl7v2", chain, datetime.now(UTC) + timedelta(days=340)).state == "warning"
+    assert "is no PEM" in authorities("hl7v2", key).message
+    assert "No such file" in authorities("hl7v2", tmp_path / "none.pem").message
+
+
+def test_http_sources_of_one_address_that_differ_in_tls_fail(tmp_path: Path) -> None:
+    chain, key = write_certificate(tmp_path)
+    listen = f"127.0.0.1:{free_port()}"
+    plain = tcp(listen, transport="http", path="/a", token="secret")
+    secure = tcp(listen, transport="http", path="/b", token="secret", certificate=chain, key=key)
+    (finding,) = found(settings_of(tmp_path, plain, secure), "settings")
+    assert finding.message == f"HTTP sources of {listen} differ in TLS"
+
+
 @pytest.mark.parametrize(
     ("counts", "state"),
     [((0, 0, 0, 0), "warning"), ((100, 98, 0, 2), "warning"), ((10, 4, 0, 6), "FAILS"), ((10, 6, 4, 0), "ok")],
@@ -145,3 +187,52 @@ def test_a_source_whose_events_lie_in_the_future_is_a_warning() -> None:
     assert "its clock runs ahead" in arrived("linux", ahead).message
     late = SourceState(1, 1, 0, 0, "2026-03-01T02:11:09.000Z", "2026-03-01T10:11:09.000Z")
     assert arrived("linux", late).state == "ok"
+
+
+def rows(url: str, **more: object) -> SourceSettings:
+    values = {"parser": "openemr", "transport": "sql", "url": url, "user": USER, "password": PASSWORD}
+    return SourceSettings.model_validate(values | more)
+
+
+def test_rows_of_a_database_are_tried_and_what_is_missing_is_named(tmp_path: Path, mariadb: Server) -> None:
+    def look(**more: object) -> Finding:
+        (finding, *_) = found(settings_of(tmp_path, rows(mariadb.url, **more)), "openemr sql")
+        return finding
+
+    assert look().state == "FAILS"
+    assert "his.log" in look().message
+    columns = "date datetime, event text, category text, user text, groupname text, patient_id int, success int"
+    mariadb.execute(f"CREATE TABLE log (id bigint auto_increment primary key, {columns})")
+    assert "log_from" in look().message
+    mariadb.execute("ALTER TABLE log ADD COLUMN log_from varchar(20)")
+    assert (look().state, look().message) == ("warning", "the database answers and has no row yet")
+    mariadb.execute("INSERT INTO log (date, event, user) VALUES ('2026-03-01 02:11:09', 'login', 'chen')")
+    assert look().message == "a row of 2026-02-28T18:11:09.000Z can be read"
+    unread = look(query="SELECT id, event FROM log")
+    assert unread.state == "FAILS"
+    assert "not a time" in unread.message
+    refused = look(password="wrong-hush")
+    assert "Access denied" in refused.message
+    assert "hush" not in refused.message + refused.remedy
+    mariadb.execute("DROP TABLE log")
+
+
+def test_two_sources_that_would_share_a_cursor_are_found_and_refused(tmp_path: Path) -> None:
+    url = f"postgresql://127.0.0.1:{free_port()}/his"
+    settings = settings_of(tmp_path, rows(url, parser="his_operations"), rows(url, parser="his_operations"))
+    shared = [(each.state, each.message) for each in found(settings, "settings")]
+    assert shared == [("FAILS", f"2 sources ask {url}")]
+    with pytest.raises(SettingsError, match="2 sources ask"):
+        run(settings, Runtime("collector"))
+    apart = settings_of(tmp_path, *(rows(f"{url}#{name}", parser="his_operations") for name in ("a", "b")))
+    assert found(apart, "settings") == []
+
+
+@pytest.mark.kafka
+def test_topics_that_are_missing_are_named(tmp_path: Path, kafka: str) -> None:
+    open_bus(kafka).ensure_topics([Topic("checked", 1, 60)])
+    for topics, state in (("checked", "ok"), ("checked,nowhere", "FAILS")):
+        source = SourceSettings(parser="linux", transport="kafka", url=f"{kafka}/{topics}")
+        (finding, *_) = found(settings_of(tmp_path, source), "linux kafka")
+        assert finding.state == state
+    assert finding.message == "no topic nowhere"

@@ -103,12 +103,14 @@ def test_init_writes_a_file_that_check_accepts_and_keeps_to_its_owner(tmp_path: 
     chain, key = write_certificate(tmp_path / "tls")
     log = tmp_path / "server_audit.log"
     log.touch()
-    port, file = free_block(3), tmp_path / "collector.toml"
+    port, file = free_block(4), tmp_path / "collector.toml"
     wanted = (
-        f"hl7v2=mllp://127.0.0.1:{port}",
+        f"hl7v2=mllps://127.0.0.1:{port}",
         f"dicom_audit=tls://127.0.0.1:{port + 1}",
-        f"windows=http://127.0.0.1:{port + 2}/winlog",
+        f"windows=https://127.0.0.1:{port + 2}/winlog",
+        f"suricata=http://127.0.0.1:{port + 3}/eve",
         f"mysql_audit=file://{log}",
+        f"snmp_trap=snmp://127.0.0.1:{port + 3}",
     )
     sources = [argument for each in wanted for argument in ("--source", each)]
     more = ["--certificate", str(chain), "--key", str(key), "--data-dir", str(tmp_path / "data")]
@@ -118,11 +120,13 @@ def test_init_writes_a_file_that_check_accepts_and_keeps_to_its_owner(tmp_path: 
     checked = collector("check", "--config", str(file), "--json", WARDWATCH_HEALTH_PORT=str(free_port()))
     assert checked.returncode == 0, checked.stdout
     read = load(file).collector
-    assert [source.transport for source in read.sources] == ["mllp", "tls", "http", "file"]
+    assert [source.transport for source in read.sources] == ["mllp", "tls", "http", "http", "file", "snmp"]
+    assert [source.certificate for source in read.sources] == [chain, chain, chain, None, None, None]
     assert (read.tenant, read.zone, read.sources[2].path) == ("renai", "Asia/Urumqi", "/winlog")
     assert len(read.sources[2].token.get_secret_value()) >= 32
+    assert len(read.sources[5].community.get_secret_value()) >= 32
     assert "# Time zone of the hospital.\nzone" in file.read_text("utf-8")
-    again = collector("init", str(file), "--tenant", "renai", *sources[:2])
+    again = collector("init", str(file), "--tenant", "renai", *sources[:2], *more)
     assert again.returncode == 2
     assert "File exists" in again.stderr
 
@@ -143,19 +147,60 @@ def test_init_asks_for_what_is_missing_and_asks_again_after_a_wrong_answer(tmp_p
 
 @pytest.mark.parametrize(
     "source",
-    ["hl7v2", "vax=tcp://0.0.0.0:1", "linux=mllp://0.0.0.0:1", "linux=tcp://here", "dicom_audit=tls://0.0.0.0:1"],
+    [
+        *("hl7v2", "vax=tcp://0.0.0.0:1", "linux=mllp://0.0.0.0:1", "linux=tcp://here", "dicom_audit=tls://0.0.0.0:1"),
+        *("linux=postgresql://db/his", "openemr=oracle://db/his", "openemr=mysql://soc@db/his", "openemr=mysql://db"),
+        *("linux=sftp://soc:hush@host/a.log", "linux=mqtt://soc:hush@host/a", "linux=s3://", "linux=snmp://0.0.0.0:1"),
+        *("openemr=mysql://soc:hush@db/his", "linux=kafka://kafka-1:9092", "linux=kafka://kafka-1/topic"),
+    ],
 )
 def test_init_refuses_a_source_that_could_not_work_and_writes_nothing(tmp_path: Path, source: str) -> None:
     done = collector("init", str(tmp_path / "new.toml"), "--tenant", "renai", "--source", source)
     assert done.returncode == 2
+    assert "hush" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_init_writes_sources_that_are_asked_so_that_no_sql_is_to_be_written(tmp_path: Path) -> None:
+    file, password = tmp_path / "collector.toml", tmp_path / "password"
+    wanted = ("oracle_unified=oracle://soc@his-db:1521/HIS", "openemr=mysql://emr/openemr", "linux=kafka://k:9092/a,b")
+    sources = [argument for each in wanted for argument in ("--source", each)]
+    done = collector("init", str(file), "--tenant", "renai", "--password-file", str(password), *sources)
+    assert done.returncode == 0, done.stderr
+    oracle, openemr, linux = load(file).collector.sources
+    assert (oracle.transport, oracle.url, oracle.user) == ("sql", "oracle://his-db:1521/HIS", "soc")
+    assert oracle.password_file == password
+    assert (openemr.url, openemr.user, openemr.password_file) == ("mysql://emr/openemr", "", None)
+    assert (linux.transport, linux.url) == ("kafka", "kafka://k:9092/a,b")
+
+
+def test_init_writes_sources_of_files_objects_and_messages(tmp_path: Path) -> None:
+    file, key, hosts, password = (tmp_path / name for name in ("collector.toml", "key", "hosts", "password"))
+    wanted = (
+        "linux=sftp://soc@log-1:2222/var/log/*.log",
+        "cloudtrail=s3://AKIA@trail/AWSLogs/",
+        "iot_telemetry=mqtts://gw@iot-gw/ward/+/a@b/#",
+    )
+    sources = [argument for each in wanted for argument in ("--source", each)]
+    more = ["--key", str(key), "--known-hosts", str(hosts), "--password-file", str(password)]
+    done = collector("init", str(file), "--tenant", "renai", *sources, *more)
+    assert done.returncode == 0, done.stderr
+    sftp, s3, mqtt = load(file).collector.sources
+    assert (sftp.transport, sftp.url, sftp.user) == ("sftp", "sftp://log-1:2222/var/log/*.log", "soc")
+    assert (sftp.key, sftp.known_hosts, sftp.password_file) == (key, hosts, password)
+    assert (s3.transport, s3.url, s3.user, s3.password_file) == ("s3", "s3://trail/AWSLogs/", "AKIA", password)
+    assert (mqtt.transport, mqtt.url, mqtt.user) == ("mqtt", "mqtts://iot-gw/ward/+/a@b/#", "gw")
 
 
 def test_the_catalogue_names_every_source_with_the_transports_that_carry_it() -> None:
     found = {each["name"]: each for each in json.loads(collector("sources", "--json").stdout)}
     assert list(found) == [name for name in PARSERS if name != "reveal"]
-    assert found["hl7v2"]["transports"] == ["mllp", "file"]
-    assert found["oracle_audit"]["transports"] == ["file"]  # its records span lines
+    assert found["hl7v2"]["transports"] == ["mllp", "kafka", "mqtt", "file", "sftp", "s3"]
+    assert found["oracle_audit"]["transports"] == ["kafka", "mqtt", "file", "sftp", "s3"]  # its records span lines
+    assert (found.pop("snmp_trap")["transports"], found.pop("netflow")["transports"]) == (
+        ["snmp", "file"],
+        ["flow", "file"],
+    )
     for name, each in found.items():
         records = list(parser(name).split(parser(name).sample()))
         one_line = any(b"\n" not in record and b"\r" not in record for record in records)
@@ -166,7 +211,7 @@ def test_the_catalogue_names_every_source_with_the_transports_that_carry_it() ->
 def test_the_catalogue_is_a_table_for_people() -> None:
     shown = collector("sources").stdout
     assert "HL7 v2 messages" in shown
-    assert "udp tcp tls http file" in shown
+    assert "udp tcp tls http kafka mqtt file sftp s3" in shown
 
 
 def test_status_says_what_became_of_the_records_of_each_source(site: Site) -> None:

@@ -134,13 +134,15 @@ def test_threads_agree_on_the_token_of_a_value(vault: Vault) -> None:
     assert [vault.reveal(token) for token in seen[0]] == [f"MR{number}" for number in range(200)]
 
 
-def test_tokens_beyond_the_cache_stay_the_same(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_beyond_the_cache_stay_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vault_module, "CACHED", 3)
-    first = [vault.token("en", str(number)) for number in range(10)]
-    assert [vault.token("en", str(number)) for number in range(10)] == first
-    assert len(vault._cache) == 3
-    vault.commit()
-    assert [vault.token("en", str(number)) for number in range(10)] == first
+    with closing(Vault(tmp_path / "v", KEY)) as vault:
+        values = [*map(str, range(10)), "long" * 100]
+        first = [vault.token("en", value) for value in values]
+        assert [vault.token("en", value) for value in values] == first
+        assert vault._remembered.cache_info().currsize == 3
+        vault.commit()
+        assert [vault.token("en", value) for value in values] == first
 
 
 @pytest.mark.parametrize("written", [" ZhangSan", "zhangsan", "ＺＨＡＮＧＳＡＮ"])

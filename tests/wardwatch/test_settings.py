@@ -100,3 +100,23 @@ def names(model: type[BaseModel], prefix: str = "") -> list[str]:
 def test_every_setting_is_documented() -> None:
     text = DOCS.read_text("utf-8")
     assert [name for name in names(Settings) if f"`{name}`" not in text] == []
+
+
+USER = '[[collector.sources]]\nparser = "snmp_trap"\ntransport = "snmp"\n[[collector.sources.users]]\nname = "ups"\n'
+
+
+@pytest.mark.parametrize(
+    ("passwords", "refused"),
+    [
+        ('auth_password = "hush"\n', "users.0.auth_password"),
+        ('auth_password = "hush-hush"\nprivacy = "aes"\n', "needs a privacy_password"),
+        ('auth_password = "hush-hush"\nprivacy = "aes"\nprivacy_password = "hush"\n', "needs a privacy_password"),
+    ],
+)
+def test_a_password_of_snmp_that_is_too_short_is_refused_and_never_printed(
+    tmp_path: Path, passwords: str, refused: str
+) -> None:
+    with pytest.raises(SettingsError, match=refused) as caught:
+        load(written(tmp_path, USER + passwords))
+    assert "hush" not in str(caught.value)
+    assert "hush" not in repr(load(written(tmp_path, USER + 'auth_password = "hush-hush"\n')))

@@ -249,7 +249,7 @@ class Find:
     limit: int = 100
 
 
-Collection = Literal["cases", "evidence", "users", "sessions", "audit", "views"]
+Collection = Literal["cases", "evidence", "users", "sessions", "audit", "views", "jobs"]
 
 
 class Documents(Protocol):

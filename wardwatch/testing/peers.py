@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from typing import NoReturn
@@ -13,7 +14,8 @@ _FOLDERS = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/usr/libexec"
 
 def program(name: str, package: str) -> str:
     """Return the path of a program; skips the test where it is missing, naming its package, but fails under CI=true."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_FOLDERS}")
+    versions = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)  # noqa: PTH207 Debian keeps several
+    found = shutil.which(name, path=":".join((os.environ.get("PATH", ""), _FOLDERS, *versions)))
     if found is None:
         missing(f"{name} is not installed: apt-get install {package}")
     return found

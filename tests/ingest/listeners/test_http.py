@@ -59,9 +59,11 @@ def test_object_array_ndjson_and_gzip_are_durable_when_answered(tmp_path: Path) 
         (400, b"no gzip", {"Content_Encoding": "gzip"}),
         (413, gzip.compress(b"0" * (17 * 2**20)), {"Content_Encoding": "gzip"}),
         (413, b"0" * (17 * 2**20), {}),
+        (413, b"1\n" * 100_001, {}),
         (415, b"{}", {"Content_Encoding": "zstd"}),
+        (415, b"{}", {"Content_Encoding": "deflate"}),
     ],
-    ids=["token", "empty", "no gzip", "bomb", "large", "encoding"],
+    ids=["token", "empty", "no gzip", "bomb", "large", "records", "zstd", "deflate"],
 )
 def test_a_request_that_is_refused_says_why_and_the_next_is_taken(
     tmp_path: Path, status: int, body: bytes, headers: dict[str, str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from wardwatch.bus import Partition, Record
 from wardwatch.bus.kafka.client import CLIENT, connected, translated
 from wardwatch.bus.kafka.connection import records
 from wardwatch.bus.kafka.consumer import KafkaGroupConsumer
+from wardwatch.bus.kafka.follower import KafkaFollower
 from wardwatch.bus.kafka.producer import KafkaRecordProducer
 from wardwatch.bus.kafka.reader import KafkaReader
 from wardwatch.errors import BusUnavailable, SettingsError
@@ -82,6 +83,10 @@ class KafkaBus:
     ) -> KafkaReader:
         """Return a consumer without a group; "latest" is the end at the first ``poll``."""
         return KafkaReader(self._servers, lambda: self._partitions(topics, prefix), start)
+
+    def follower(self, topics: Sequence[str], offsets: Mapping[Partition, int]) -> KafkaFollower:
+        """Return a consumer without a group that begins at the caller's offsets."""
+        return KafkaFollower(self._servers, lambda: self._partitions(topics, ""), offsets)
 
     def history(self, partition: Partition, since_ms: int, before: int) -> Iterator[Record]:
         """Yield the records from a moment up to an offset, as the brokers keep them."""

@@ -1,0 +1,336 @@
+"""Bulk changes: one job on the server over a filter or a choice of alerts, with progress, cancel and undo.
+
+A job is a document of the collection ``jobs``. Its id is made of who asked and their idempotency key, so that asking
+twice is one job. It changes alerts in chunks: for each chunk one audit record is written first, then the workflows,
+each alert by itself. Whatever was changed by somebody else meanwhile is ``skipped``. A job whose console is gone is
+taken over by another one; what it had changed no longer matches, or is as it is to be.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+import orjson
+import structlog
+from pydantic import BaseModel, Field
+
+from dashboards import audit, workflow
+from dashboards.auth.people import Person, Right
+from dashboards.queue import Desk, QueueFilter
+from dashboards.workflow import Change
+from wardwatch.alert import OPEN, Verdict
+from wardwatch.errors import Conflict, NotFound, RecordError, Unavailable
+from wardwatch.event import parse_time, rfc3339
+from wardwatch.store import AlertQuery, Find, Outcome, Store, Stored, Version, WorkflowChange
+
+log = structlog.get_logger()
+
+CHUNK = 500
+CHOSEN = 1000
+NOTE_ABOVE = 20
+_STALE = timedelta(seconds=30)
+OfAlert = Callable[[Stored], dict[str, Any]]
+"""From an alert to the workflow fields to change; raises Conflict where the change does not fit."""
+_KEY = Annotated[str, Field(pattern=r"[A-Za-z0-9_-]{8,64}")]
+
+
+class Order(BaseModel):
+    """What is asked for: an action on the chosen alerts, or on all that a queue's filter finds.
+
+    ``close`` has verdict and note, ``assign`` an assignee ("" is nobody).
+    """
+
+    key: _KEY
+    action: Literal["acknowledge", "assign", "close"]
+    verdict: Verdict | None = None
+    note: str = Field("", max_length=workflow.NOTE_CHARACTERS)
+    assignee: str = Field("", max_length=64)
+    alerts: list[Annotated[str, Field(max_length=200)]] = Field([], max_length=CHOSEN)
+    filter: dict[str, Annotated[str, Field(max_length=300)]] | None = None
+
+
+class Job(BaseModel):
+    """One job: ``state`` is running, cancelling, cancelled or done; ``undoes`` is the job that it takes back."""
+
+    id: str
+    actor: str
+    order: Order
+    at: str
+    beat: str
+    runner: str
+    state: Literal["running", "cancelling", "cancelled", "done"] = "running"
+    total: int = 0
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    problem: str = ""
+    undoes: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is no longer at work."""
+        return self.state in ("cancelled", "done")
+
+    def document(self) -> dict[str, Any]:
+        """Return the job as the store keeps it: the order is text, so that no key of it becomes a field."""
+        return {**self.model_dump(exclude={"order"}), "order": self.order.model_dump_json(exclude_defaults=True)}
+
+
+def job_of(doc: Mapping[str, Any]) -> Job:
+    """Return the job of a stored document."""
+    return Job.model_validate({**doc, "order": orjson.loads(doc["order"])})
+
+
+class Jobs:
+    """The jobs of one console; ``people`` returns an account, ``able`` those that may work a tenant's alerts."""
+
+    def __init__(self, store: Store, people: Callable[[str], Person], able: Callable[[str], Sequence[Person]]) -> None:
+        self._store = store
+        self._jobs = store.documents("jobs")
+        self._people = people
+        self._able = able
+        self._runner = uuid4().hex
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="bulk")
+        self._closing = threading.Event()
+
+    def start(self, desk: Desk, order: Order) -> Job:
+        """Begin a job, or return the one of this key; raises Forbidden, RecordError."""
+        desk.person.demand(Right.WORK, "bulk")
+        query = self._check(desk, order)
+        total = len(order.alerts) if query is None else _total(desk, query)
+        if order.action == "close" and total > NOTE_ABOVE and not order.note.strip():
+            raise RecordError(f"closing more than {NOTE_ABOVE} alerts needs a note", step="bulk")
+        return self._begin(desk.person, order, total)
+
+    def undo(self, person: Person, identifier: str, key: str) -> Job:
+        """Begin the job that takes back one's own; raises Forbidden, NotFound, Conflict while it is at work."""
+        person.demand(Right.WORK, "bulk")
+        undone = self.get(person, identifier)
+        if not undone.ended:
+            raise Conflict("it is still at work: cancel it first", step="bulk", record=identifier)
+        order = undone.order.model_copy(update={"key": key})
+        return self._begin(person, order, undone.done, undoes=identifier)
+
+    def get(self, person: Person, identifier: str) -> Job:
+        """Return one's own job; raises NotFound."""
+        job = job_of(self._jobs.get(identifier).doc)
+        if job.actor != person.name:
+            raise NotFound("no such job of yours", step="bulk", record=identifier)
+        return job
+
+    def cancel(self, person: Person, identifier: str) -> Job:
+        """Let a job end after the chunk at hand; raises NotFound."""
+        job = self.get(person, identifier)
+        while not job.ended and job.state != "cancelling":
+            stored = self._jobs.get(identifier)
+            job = job_of(stored.doc).model_copy(update={"state": "cancelling"})
+            try:
+                self._jobs.replace(identifier, job.document(), version=stored.version)
+            except Conflict:
+                job = self.get(person, identifier)
+        return job
+
+    def adopt(self) -> None:
+        """Take over the jobs whose console has not been heard of; raises Unavailable."""
+        for state in ("running", "cancelling"):
+            for item in self._jobs.find(Find({"state": state})).items:
+                job = job_of(item.doc)
+                if job.runner == self._runner or datetime.now(UTC) - parse_time(job.beat) < _STALE:
+                    continue
+                taken = job.model_copy(update={"runner": self._runner, "beat": _now()})
+                try:
+                    after = self._jobs.replace(job.id, taken.document(), version=item.version)
+                except Conflict:
+                    continue
+                self._pool.submit(self._run, taken, after.version)
+
+    def close(self) -> None:
+        """End after the chunks at hand; another console goes on."""
+        self._closing.set()
+        self._pool.shutdown(wait=True)
+
+    def _check(self, desk: Desk, order: Order) -> AlertQuery | None:
+        """Return the query of the filter, None for chosen alerts; raises RecordError for an order that can't be."""
+        if order.action == "close":
+            if order.verdict is None:
+                raise RecordError("closing needs a verdict", step="bulk")
+            workflow.checked_note(order.note, order.verdict, "")
+        if order.filter is None:
+            if not order.alerts:
+                raise RecordError("no alert is chosen", step="bulk")
+            return None
+        return queue_filter(order.filter).query(desk)
+
+    def _begin(self, person: Person, order: Order, total: int, *, undoes: str = "") -> Job:
+        identifier = blake2b(f"{person.name}\0{order.key}".encode(), digest_size=16).hexdigest()
+        now = _now()
+        job = Job(
+            id=identifier,
+            actor=person.name,
+            order=order,
+            at=now,
+            beat=now,
+            runner=self._runner,
+            total=total,
+            undoes=undoes,
+        )
+        try:
+            self._jobs.create(identifier, job.document())
+        except Conflict:
+            return self.get(person, identifier)
+        self._pool.submit(self._run, job, self._jobs.get(identifier).version)
+        return job
+
+    def _run(self, job: Job, version: Version) -> None:
+        try:
+            person = self._people(job.actor)
+            chunks = self._undoing(person, job) if job.undoes else self._chunks(person, job)
+            for items, change in chunks:
+                self._change(person, job, items, change)
+                job, version = self._tell(job, version)
+                if job.state == "cancelling" or self._closing.is_set():
+                    break
+            if not self._closing.is_set() or job.state == "cancelling":
+                end = "cancelled" if job.state == "cancelling" else "done"
+                self._tell(job.model_copy(update={"state": end}), version)
+        except (Unavailable, Conflict, NotFound) as error:
+            log.warning("bulk_stopped", job=job.id, reason=error.reason)  # adopted when its last beat is old
+        except Exception as error:
+            log.exception("bulk_failed", job=job.id)
+            self._tell(job.model_copy(update={"state": "done", "problem": type(error).__name__}), version)
+
+    def _tell(self, job: Job, version: Version) -> tuple[Job, Version]:
+        """Write the progress, and take over a cancel that was written meanwhile; raises Conflict when adopted."""
+        while True:
+            told = job.model_copy(update={"beat": _now()})
+            try:
+                return told, self._jobs.replace(job.id, told.document(), version=version).version
+            except Conflict:
+                stored = self._jobs.get(job.id)
+                other = job_of(stored.doc)
+                if other.runner != self._runner:
+                    raise
+                state = "cancelling" if job.state == "running" and other.state == "cancelling" else job.state
+                job, version = job.model_copy(update={"state": state}), stored.version
+
+    def _chunks(self, person: Person, job: Job) -> Iterator[tuple[list[Stored], OfAlert]]:
+        order = job.order
+        if order.filter is None:
+            for start in range(0, len(order.alerts), CHUNK):
+                wanted = order.alerts[start : start + CHUNK]
+                found = self._store.alerts.get(person.scope, wanted)
+                job.skipped += len(wanted) - len(found)
+                yield list(found.values()), self._change_of(person, order)
+            return
+        query = queue_filter(order.filter).query(Desk(self._store, person, datetime.now(UTC)))
+        query = _until(query, parse_time(job.at))
+        after: str | None = None
+        while True:
+            page = self._store.alerts.search(person.scope, query, sort="newest", after=after, limit=CHUNK)
+            yield page.items, self._change_of(person, order)
+            after = page.after
+            if after is None:
+                return
+
+    def _undoing(self, person: Person, job: Job) -> Iterator[tuple[list[Stored], OfAlert]]:
+        """Yield what the undone job changed and nobody changed since, with what was before."""
+        after: str | None = None
+        while True:
+            page = self._store.documents("audit").find(Find({"job": job.undoes}, after=after, limit=20))
+            for item in page.items:
+                befores: dict[str, Any] = orjson.loads(item.doc["befores"])
+                found = self._store.alerts.get(person.scope, list(befores))
+                mine = [each for each in found.values() if workflow.last_change(each.doc) == item.doc["id"]]
+                job.skipped += len(befores) - len(mine)
+                yield mine, _restoring(befores)
+            after = page.after
+            if after is None:
+                return
+
+    def _change_of(self, person: Person, order: Order) -> OfAlert:
+        if order.action == "close" and order.verdict is not None:
+            return _of_workflow(workflow.closing(person, order.verdict, order.note.strip()))
+        name = person.name if order.action == "acknowledge" else order.assignee
+        return _of_workflow(workflow.giving(name))
+
+    def _change(self, person: Person, job: Job, items: Sequence[Stored], change: OfAlert) -> None:
+        """Change a chunk and count: one audit record first, then every workflow that the change fits."""
+        able = {one: {each.name for each in self._able(one)} for one in {_tenant(item) for item in items}}
+        changes: dict[str, dict[str, Any]] = {}
+        for item in items:
+            name = job.order.assignee if job.order.action == "assign" else ""
+            if name and name not in able[_tenant(item)]:
+                job.failed += 1
+                continue
+            try:
+                changes[_id(item)] = change(item)
+            except Conflict:
+                job.skipped += 1
+        chosen = [item for item in items if _id(item) in changes]
+        if not chosen:
+            return
+        meant = audit.record_many(
+            self._store,
+            person.name,
+            "undo" if job.undoes else job.order.action,
+            job=job.id,
+            befores={_id(item): workflow.workflow_of(item.doc) for item in chosen},
+        )
+        writes = [WorkflowChange(_id(item), {**changes[_id(item)], "change": meant}, item.version) for item in chosen]
+        results = self._store.alerts.workflows(person.scope, writes)
+        stored = sum(result.outcome is Outcome.STORED for result in results)
+        job.done += stored
+        job.skipped += len(results) - stored
+        heads = {
+            write.id: write.changes
+            for write, result in zip(writes, results, strict=True)
+            if result.outcome is Outcome.STORED
+        }
+        if job.undoes:
+            workflow.restore_series(self._store, person, heads, workflow.last_change(chosen[0].doc), meant)
+        elif job.order.action == "close":
+            workflow.close_series(self._store, person, heads)
+
+
+def queue_filter(values: Mapping[str, str]) -> QueueFilter:
+    """Return the queue's filter of these names; raises RecordError for one that it has not."""
+    foreign = set(values) - set(QueueFilter.__slots__)
+    if foreign:
+        raise RecordError(f"no filter: {', '.join(sorted(foreign))[:100]}", step="bulk")
+    return QueueFilter(**{**values, "after": ""})  # type: ignore[arg-type]
+
+
+def _until(query: AlertQuery, moment: datetime) -> AlertQuery:
+    latest = moment if query.created_to is None else min(moment, query.created_to)
+    return replace(query, created_to=latest, statuses=query.statuses & OPEN or OPEN)
+
+
+def _of_workflow(change: Change) -> OfAlert:
+    return lambda item: change(workflow.workflow_of(item.doc))
+
+
+def _restoring(befores: Mapping[str, Mapping[str, Any]]) -> OfAlert:
+    return lambda item: workflow.restoring(befores[_id(item)])
+
+
+def _total(desk: Desk, query: AlertQuery) -> int:
+    return sum(desk.store.alerts.count(desk.person.scope, query, "status").values())
+
+
+def _tenant(item: Stored) -> str:
+    return str(item.doc["organization"]["id"])
+
+
+def _id(item: Stored) -> str:
+    return str(item.doc["event"]["id"])
+
+
+def _now() -> str:
+    return rfc3339(datetime.now(UTC))
