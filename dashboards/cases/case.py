@@ -89,6 +89,8 @@ class Task(_Part):
     due_at: str | None = None
     done_at: str | None = None
     done_by: str = ""
+    changed_at: str = ""
+    changed_by: str = ""
     alert: str = ""
 
     @property
@@ -157,7 +159,7 @@ class Report(_Part):
 
 
 class Case(_Part):
-    """One case; ``at`` and ``by`` tell its last change, ``change`` the audit record of that."""
+    """One case; ``at`` and ``by`` tell its last change, ``change`` the record of it, ``facts_*`` the last of its head."""
 
     id: str
     tenant: str
@@ -166,6 +168,8 @@ class Case(_Part):
     change: str
     created_at: str
     created_by: str
+    facts_at: str = ""
+    facts_by: str = ""
     title: str
     severity: Severity
     status: CaseStatus = CaseStatus.OPEN
@@ -198,18 +202,19 @@ class Case(_Part):
 
 
 _HEAD = ("title", "severity", "owner", "next_step", "blockers", "lessons", "open", "verdict")
-_BOOKKEEPING = frozenset({"at", "by", "change"})
+_BOOKKEEPING = frozenset({"at", "by", "change", "facts_at", "facts_by"})
 
 Edit = Callable[[Case], Case]
 """From the case as it is to the case as it should be; raises what forbids it."""
 
 
 class Overtaken(Conflict):
-    """Somebody changed the case, or a part of it, first: ``by`` whom and when."""
+    """Somebody changed what heads the case, or the part of it that is meant, first: ``by`` whom and when."""
 
-    def __init__(self, case: Case, *, step: str) -> None:
-        self.by, self.at, self.tenant = case.by, case.at, case.tenant
-        super().__init__(f"{case.by} changed it at {case.at}", step=step, record=case.id)
+    def __init__(self, case: Case, *, step: str, by: str = "", at: str = "") -> None:
+        self.by, self.at = by or case.facts_by or case.created_by, at or case.facts_at or case.created_at
+        self.tenant = case.tenant
+        super().__init__(f"{self.by} changed it at {self.at}", step=step, record=case.id)
 
 
 def now() -> str:
@@ -283,6 +288,8 @@ def change(
         if state is not None and before.state != state:
             raise Overtaken(before, step=action)
         after = _settled(edit(before)).model_copy(update={"at": now(), "by": person.name})
+        if after.state != before.state:
+            after = after.model_copy(update={"facts_at": after.at, "facts_by": after.by})
         _check_size(after)
         meant = _record(store, person, after, action, before.change, *_difference(before, after), **details)
         after = after.model_copy(update={"change": meant})

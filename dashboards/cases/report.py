@@ -78,7 +78,10 @@ def mark_sent(store: Store, person: Person, identifier: str, state: str) -> Case
 
 
 def _demand(case: Case, state: str, step: str) -> None:
-    if state_of(case) != state or (case.report and case.report.sent_at):
+    found = case.report
+    if found and (found.sent_at or found.state != state):
+        raise cases.Overtaken(case, step=step, by=found.sent_by or found.by, at=found.sent_at or found.at)
+    if state_of(case) != state:
         raise cases.Overtaken(case, step=step)
 
 

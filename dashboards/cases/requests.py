@@ -117,7 +117,8 @@ def _settle(
             raise NotFound(f"no request {request[:40]!r}", step="cases", record=identifier)
         changed = found.model_copy(update=settle(found))
         if not found.waits:
-            raise cases.Overtaken(before, step=action)
+            by, at = found.answered_by or found.withdrawn_by, found.answered_at or found.withdrawn_at or ""
+            raise cases.Overtaken(before, step=action, by=by, at=at)
         return before.model_copy(
             update={"requests": tuple(changed if one.id == request else one for one in before.requests)}
         )

@@ -241,12 +241,13 @@ def change_task(
         if found is None:
             raise NotFound(f"no task {task[:40]!r}", step="cases", record=identifier)
         if found.state != state:
-            raise cases.Overtaken(before, step="case_task")
+            raise cases.Overtaken(before, step="case_task", by=found.changed_by, at=found.changed_at)
         if owner != found.owner:
             _demand_able(owner, able)
         finished = {"done_at": found.done_at or cases.now(), "done_by": found.done_by or person.name}
         changes: dict[str, Any] = finished if is_done else {"done_at": None, "done_by": ""}
         changes |= {"owner": owner, "due_at": rfc3339(due_at) if due_at else None}
+        changes |= {"changed_at": cases.now(), "changed_by": person.name}
         changed = found.model_copy(update=changes)
         return before.model_copy(update={"tasks": tuple(changed if one.id == task else one for one in before.tasks)})
 

@@ -123,7 +123,7 @@ def expected(route: str, role: Role | None, *, own: bool) -> set[int]:
 
 
 _OVERTAKEN = ("edit", "close", "reopen", "merge", "split", "answer", "withdraw", "report", "sent", "{task}", "cases")
-_LATE = {name: {409} for name in _OVERTAKEN} | {"files": {400}}
+_LATE = {name: {409} for name in _OVERTAKEN} | {"files": {400}, "split": {400, 409}}
 
 
 @pytest.mark.parametrize("route", sorted(ROWS))
