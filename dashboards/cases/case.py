@@ -159,7 +159,7 @@ class Report(_Part):
 
 
 class Case(_Part):
-    """One case; ``at`` and ``by`` tell its last change, ``change`` the record of it, ``facts_*`` the last of its head."""
+    """One case; ``at``, ``by`` and ``change`` (an audit record) tell the last change, ``facts_*`` that of its head."""
 
     id: str
     tenant: str

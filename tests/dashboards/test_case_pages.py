@@ -174,8 +174,9 @@ def test_a_file_that_is_too_long_or_of_no_known_length_is_refused_before_it_is_r
         assert (big.status_code, endless.status_code) == (400, 400)
 
 
-def test_nobody_uploads_without_being_signed_in(client: httpx.Client, case: Case) -> None:
-    answer = client.post(f"/cases/{case.id}/files", files={"file": ("a.txt", b"x" * 2_000_000)})
+def test_of_nobody_who_is_not_signed_in_is_a_file_read(client: httpx.Client, case: Case) -> None:
+    too_long = b"x" * (evidence.MAX_BYTES + 20_000)
+    answer = client.post(f"/cases/{case.id}/files", files={"file": ("a.txt", too_long)})
     assert answer.status_code == 303
     assert answer.headers["location"].startswith("/login")
 
