@@ -27,7 +27,7 @@ _LANGUAGES = ("en", "zh")
 _STEP = re.compile(r"[\n;；]+")
 _RECENT = 20
 _ROUNDS = 5
-_MOST_ALERTS = 200
+MOST_ALERTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,8 +441,8 @@ def _escalatable(store: Store, person: Person, alerts: Sequence[AlertRef], actio
 
 def _some(alerts: Iterable[str]) -> list[str]:
     chosen = list(dict.fromkeys(alerts))
-    if not 0 < len(chosen) <= _MOST_ALERTS:
-        raise RecordError(f"1 to {_MOST_ALERTS} alerts at a time", step="cases")
+    if not 0 < len(chosen) <= MOST_ALERTS:
+        raise RecordError(f"1 to {MOST_ALERTS} alerts at a time", step="cases")
     return chosen
 
 

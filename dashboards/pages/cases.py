@@ -10,13 +10,14 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
+from dashboards import workflow
 from dashboards.auth.people import Person, Right
 from dashboards.cases import case as cases
 from dashboards.cases import evidence, export, report, requests, timeline, work
 from dashboards.cases.case import Case, Operator, RequestKind, Side
 from dashboards.cases.report import Written
 from dashboards.cases.timeline import Whole, words_of
-from dashboards.cases.work import Facts
+from dashboards.cases.work import AlertRef, Facts
 from dashboards.console import Console
 from dashboards.pages.render import render
 from dashboards.present import AlertView, Moment, moment
@@ -68,6 +69,19 @@ def listing(
         after=after,
         **frame(console, seen, tenant),
     )
+
+
+@router.post("")
+def escalate(
+    request: Request, console: TheConsole, seen: Signed, alert: Annotated[list[str], Form()], case: Text = work.NEW
+) -> Response:
+    """Make the alerts chosen in the queue part of a case, as they are now, and show it."""
+    found = [workflow.read(console.store, seen.person, one) for one in alert[: work.MOST_ALERTS + 1]]
+    chosen = [AlertRef(item.doc["event"]["id"], workflow.state_of(item.doc)) for item in found]
+    made = work.escalate(console.store, seen.person, chosen, console.clock, seen.lang, case=case).case
+    if request.headers.get("HX-Request") == "true":
+        return Response(headers={"HX-Redirect": f"/cases/{made.id}"})
+    return _done(made)
 
 
 @router.get("/{case}")

@@ -99,6 +99,16 @@ def test_an_alert_becomes_a_case_the_hospital_answers_and_it_is_closed_and_expor
     expect(page.locator("body")).to_contain_text("药房进修人员")
 
 
+def test_chosen_alerts_of_the_queue_become_one_case(page: Page, site: Site) -> None:
+    sign_in(page)
+    for story in (VIP, STORIES[1]):
+        page.check(f"#row-{story.id} [data-choose-row]")
+    page.click("#bulk summary:has-text('升级')")
+    page.click("#bulk button[value=new]")
+    page.wait_for_url("**/cases/*")
+    assert [workflow(site, story.id, "case_id") for story in (VIP, STORIES[1])] == [only_case(site).id] * 2
+
+
 def test_a_conflict_keeps_what_was_typed_and_a_file_is_uploaded_without_leaving_the_page(
     browser: Browser, site: Site, tmp_path: Path
 ) -> None:

@@ -53,7 +53,7 @@ ROWS: dict[str, set[Role]] = {
     for root in ("/cases", "/api/v1/cases")
 }
 ROWS |= {f"GET {root}{path}": READ for root in ("/cases", "/api/v1/cases") for path in ("", "/{case}")}
-ROWS |= {"POST /api/v1/cases": WORK}
+ROWS |= {f"POST {root}": WORK for root in ("/cases", "/api/v1/cases")}
 LISTS = ("GET /cases", "GET /api/v1/cases")
 """Who may; a list answers everybody, with what is theirs."""
 
