@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check bench catalogue lock clean
+.PHONY: setup demo test check bench bundle catalogue lock clean
 
 setup: .venv/ready ## create the environment from the lock
 
@@ -28,6 +28,9 @@ check: setup ## lint, types, architecture
 
 bench: setup ## every benchmark
 	$(BIN)/python -m bench
+
+bundle: setup ## an archive that installs without a network, in dist/
+	$(BIN)/python -m bundle
 
 catalogue: setup ## write the source catalogue and the fields for rules from the parsers
 	$(BIN)/python -m ingest.catalogue docs/reference/sources detections/sources.json

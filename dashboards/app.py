@@ -16,12 +16,12 @@ from dashboards.api import bulk as bulk_api
 from dashboards.api import cases as cases_api
 from dashboards.console import Console
 from dashboards.feed import follow
-from dashboards.headers import SecurityHeaders
 from dashboards.pages import alert, bulk, cases, queue, sign_in, suppressions
 from dashboards.pages.render import FOLDER
 from wardwatch import __version__
 from wardwatch.bus import open_bus
 from wardwatch.errors import SettingsError, Unavailable
+from wardwatch.headers import SecurityHeaders
 from wardwatch.settings import Settings
 from wardwatch.stage import Runtime
 from wardwatch.store import open_store
@@ -53,7 +53,7 @@ def create(console: Console) -> FastAPI:
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Serve until the stage is stopping; raises SettingsError when the address can't be listened on."""
-    bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
+    bus, store = open_bus(settings.bus_url, settings.bus_access), open_store(settings.store_url)
     tables = Tables(bus)
     console = Console(settings.console, store, tables)
     server = server_of(create(console), settings.console.listen)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from dashboards.auth.people import People, Person, Right
 from dashboards.auth.sessions import Sessions
-from dashboards.auth.throttle import Throttle
 from dashboards.bulk import Jobs
 from dashboards.feed import Feed
 from dashboards.hospitals import Hospitals
@@ -16,6 +15,7 @@ from wardwatch.alert import AlertDocument, parse_alert_id, severity_of
 from wardwatch.service_levels import Clock, policy_of
 from wardwatch.settings import ConsoleSettings
 from wardwatch.store import Store
+from wardwatch.throttle import Throttle
 
 
 @dataclass

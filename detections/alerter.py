@@ -165,7 +165,7 @@ def _arrival(record: Record) -> Arrival:
 def run(settings: Settings, runtime: Runtime) -> None:
     """Fold until told to stop."""
     files = of_files(settings.matcher)
-    bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
+    bus, store = open_bus(settings.bus_url, settings.bus_access), open_store(settings.store_url)
     prepare(runtime, bus=bus, need=topics.shared(), store=store)
     if not runtime.stopping.is_set():
         tables = Tables(bus)

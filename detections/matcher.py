@@ -130,7 +130,7 @@ def _is_object(raw: bytes) -> bool:
 def run(settings: Settings, runtime: Runtime) -> None:
     """Match until told to stop."""
     files = of_files(settings.matcher)
-    bus = open_bus(settings.bus_url)
+    bus = open_bus(settings.bus_url, settings.bus_access)
     prepare(runtime, bus=bus, need=topics.shared())
     if not runtime.stopping.is_set():
         tables = Tables(bus)

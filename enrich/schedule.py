@@ -25,7 +25,8 @@ _RETENTION_S = 3600.0
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Run the jobs until told to stop; one that is under way is finished."""
-    bus, store, own = open_bus(settings.bus_url), open_store(settings.store_url), settings.scheduler
+    own = settings.scheduler
+    bus, store = open_bus(settings.bus_url, settings.bus_access), open_store(settings.store_url)
     prepare(runtime, bus=bus, need=topics.shared(), store=store)
     if not runtime.stopping.is_set():
         tables = Tables(bus)

@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,9 @@ from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import NameOID
 
+from ingest import local
 from ingest.collector import site_folder
 from ingest.health_page import Health, SourceState, address, read_health
 from ingest.intake import Source, source_of
@@ -24,9 +26,13 @@ from ingest.listeners import bind
 from ingest.pollers.extras import extra_feed
 from ingest.pollers.kafka import KafkaFeed
 from ingest.pollers.sql import SqlFeed
+from ingest.tap import TOKEN
+from ingest.upgrades import readable_state
 from ingest.vault import key_path, load_key
-from wardwatch.bus import open_bus
-from wardwatch.errors import RecordError, SettingsError, Unavailable
+from wardwatch import topics
+from wardwatch.bus import open_outlet
+from wardwatch.errors import RecordError, SettingsError, Unavailable, WardwatchError
+from wardwatch.event import Document
 from wardwatch.settings import CollectorSettings, Settings, SourceSettings
 
 State = Literal["ok", "warning", "FAILS"]
@@ -35,18 +41,25 @@ EXPIRES_SOON = timedelta(days=30)
 LEAST_FREE_BYTES = 2**30
 PARSED_WELL, PARSED_BADLY = 0.99, 0.5
 AHEAD = timedelta(minutes=5)
+LIVE = timedelta(minutes=2)
+HALF_HOUR = timedelta(minutes=30)
+FARTHEST_ZONES = 28  # half hours
 _DATAGRAMS = ("udp", "snmp", "flow")
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at (``part``), how it is, and what to do about it ("" where nothing)."""
+    """What was looked at (``part``), how it is, and what to do about it ("" where nothing).
+
+    ``sample`` is a scrubbed event, where one was looked at.
+    """
 
     part: str
     state: State
     message: str
     remedy: str = ""
+    sample: Document | None = None
 
 
 def check(settings: Settings, instance: int = 0) -> Iterator[Finding]:
@@ -57,12 +70,15 @@ def check(settings: Settings, instance: int = 0) -> Iterator[Finding]:
     if not collector.tenant or not collector.sources:
         yield Finding("settings", "FAILS", "no tenant or no source", "wardwatch collector init writes a settings file")
         return
-    yield _bus(settings)
-    yield from _folder(settings)
+    yield from _bus(settings)
+    yield from _bus_certificate(settings)
+    yield from _folder(settings, health)
     yield clock()
     yield from _shared(collector.sources)
     for source in collector.sources:
         yield from _source(source, collector, health)
+    if health is not None:
+        yield from _samples(settings)
 
 
 def _running(settings: Settings, health: Health | None, instance: int) -> Finding:
@@ -75,24 +91,72 @@ def _running(settings: Settings, health: Health | None, instance: int) -> Findin
     return Finding("collector", "ok", f"up since {health.started}")
 
 
-def _bus(settings: Settings) -> Finding:
+def _bus(settings: Settings) -> Iterator[Finding]:
+    """Check that the bus answers, and that the collector may write its own topics."""
     try:
-        bus = open_bus(settings.bus_url)
+        bus = open_outlet(settings.bus_url, settings.bus_access)
         try:
             bus.ping()
+            may = {topic.name: bus.may_write(topic.name) for topic in topics.of_tenant(settings.collector.tenant)}
         finally:
             bus.close()
     except (SettingsError, Unavailable) as error:
-        return Finding("bus", "FAILS", error.reason, "set bus to the provider's servers; does a firewall let it out?")
-    return Finding("bus", "ok", f"{settings.bus_url} answers")
+        yield Finding("bus", "FAILS", error.reason, "set bus to the provider's servers; does a firewall let it out?")
+        return
+    yield Finding("bus", "ok", f"{settings.bus_url} answers")
+    yield rights(may)
 
 
-def _folder(settings: Settings) -> Iterator[Finding]:
-    """Check rights, space for the spool, and the key of the tokens."""
+def rights(may: Mapping[str, bool | None]) -> Finding:
+    """Judge whether topics may be written: a missing one (None) is made by the collector, if it may."""
+    refused = [name for name, right in may.items() if right is False]
+    if refused:
+        message = f"{', '.join(refused)} may not be written"
+        return Finding("topics", "FAILS", message, "the provider grants WRITE and DESCRIBE to this collector's account")
+    if missing := [name for name, right in may.items() if right is None]:
+        message = f"{', '.join(missing)}: not there, or not to be seen by this account"
+        return Finding("topics", "warning", message, "the provider runs wardwatch init with this tenant")
+    return Finding("topics", "ok", f"{', '.join(may)} may be written")
+
+
+def _bus_certificate(settings: Settings) -> Iterator[Finding]:
+    """Check the certificate by which the provider knows this site, and that it is this site's."""
+    part, access = "bus certificate", settings.bus_access
+    if not access.certificate:
+        return
+    found = certificate(part, access.certificate, access.key)
+    name = common_name(access.certificate) if found.state != "FAILS" else ""
+    if name and name != settings.collector.tenant:
+        message = f"it is {name}'s, the settings say {settings.collector.tenant}"
+        found = Finding(part, "FAILS", message, "set collector.tenant, or ask the provider for the right certificate")
+    yield found
+
+
+def common_name(chain: Path) -> str:
+    """Return whom the first certificate of a PEM file names."""
+    names = x509.load_pem_x509_certificates(chain.read_bytes())[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
+
+
+def _folder(settings: Settings, health: Health | None) -> Iterator[Finding]:
+    """Check that the running collector works here, rights, space for the spool, and the key of the tokens."""
     folder = site_folder(settings)
+    used = health and health.parts.get(local.NAME, {}).get("message")
+    if used and used != str(local.path_of(folder)):
+        message = f"the running collector works in {Path(used).parent}, these settings name {folder.absolute()}"
+        yield Finding("folder", "FAILS", message, "set data_dir in the settings file, not by WARDWATCH_DATA_DIR")
+        return
+    if not settings.data_dir.is_absolute():
+        message = f"data_dir {str(settings.data_dir)!r} is another folder for who starts elsewhere"
+        yield Finding("folder", "warning", message, "write it from the root, such as /var/lib/wardwatch")
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         yield Finding("folder", "FAILS", f"{existing} can't be written", "run this and the collector as its owner")
+        return
+    try:
+        readable_state(folder)
+    except SettingsError as error:
+        yield Finding("state", "FAILS", error.reason, error.remedy)
         return
     yield _space(folder, existing, settings.collector.spool_bytes)
     key = key_path(settings.collector, folder)
@@ -155,6 +219,26 @@ def _way(part: str, source: Source, health: Health | None) -> Finding:
         return look(part, source)
     except (SettingsError, Unavailable) as error:
         return Finding(part, "FAILS", error.reason, error.remedy or _UNREACHED)
+
+
+def _samples(settings: Settings) -> Iterator[Finding]:
+    """Show the last scrubbed event of each source of the running collector, and what was replaced in it."""
+    try:
+        with local.connect(site_folder(settings)) as running:
+            samples = running.samples()
+    except (OSError, WardwatchError) as error:
+        yield Finding("samples", "warning", str(error), "run this as the collector's user")
+        return
+    for source, event in sorted(samples.items()):
+        yield sample(source, event)
+
+
+def sample(source: str, event: Document) -> Finding:
+    """Return one scrubbed event as a finding: when, what, and the fields in which tokens stand."""
+    tokens = [name for name, value in sorted(event.items()) if TOKEN.search(str(value))]
+    what = event.get("event.action") or event.get("event.dataset")
+    replaced = f"tokens in {', '.join(tokens)}" if tokens else "nobody is named in it"
+    return Finding(f"{source} event", "ok", f"{event['@timestamp']} {what}: {replaced}", sample=event)
 
 
 def _snmp(part: str, source: SourceSettings) -> Iterator[Finding]:
@@ -308,10 +392,26 @@ def arrived(part: str, state: SourceState | None) -> Finding:
         return Finding(part, level, message, "wardwatch deadletter list says why; are parser and charset right?")
     if _ahead(state):
         return Finding(part, "warning", f"its clock runs ahead: {last}, arrived {state.last_record}", "zone or clock")
+    if hours := _zone_off(state):
+        message = f"its last event is {hours:g} hours older than its arrival {state.last_record}: {last}"
+        return Finding(part, "warning", message, "is the zone of its times another? set zone of the source")
     return Finding(part, "ok", f"{state.accepted} received, {state.waiting} waiting, {last}")
 
 
+def _zone_off(state: SourceState) -> float:
+    """Return by how many hours the last event lags, where that looks like another zone; 0.0 where it does not."""
+    behind = -_lead(state) / HALF_HOUR
+    steps = round(behind)
+    like_a_zone = 2 <= steps <= FARTHEST_ZONES and abs(behind - steps) * HALF_HOUR < LIVE
+    return steps / 2 if like_a_zone else 0.0
+
+
 def _ahead(state: SourceState) -> bool:
+    return _lead(state) > AHEAD
+
+
+def _lead(state: SourceState) -> timedelta:
+    """Return how much later the last event says that it was than it arrived; nothing where none came."""
     if not state.last_event or not state.last_record:
-        return False
-    return datetime.fromisoformat(state.last_event) - datetime.fromisoformat(state.last_record) > AHEAD
+        return timedelta()
+    return datetime.fromisoformat(state.last_event) - datetime.fromisoformat(state.last_record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,18 +13,25 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import wardwatch
 from ingest.catalogue import transports
 from ingest.checks import Finding
 from ingest.checks import check as check_site
+from ingest.cli_running import replay, tap
+from ingest.collector import site_folder
 from ingest.health_page import SourceState, address, read_health
+from ingest.identity import enrol as enrol_collector
 from ingest.parsers import PARSERS, parser
 from ingest.site_file import Files, Site, source_from, write
+from ingest.upgrades import FORMAT, between, read_state
 from wardwatch.cli import options
 from wardwatch.errors import SettingsError, Unavailable
 from wardwatch.settings import SourceSettings, load
-from wardwatch.text import safe_text
+from wardwatch.text import safe_json, safe_text
 from wardwatch.topics import check_tenant
 
+_WIDE = 160  # columns
+_DATA_DIR = Path("/var/lib/wardwatch")
 OWN = "reveal"
 """The collector's own source, which nobody configures."""
 
@@ -38,9 +46,13 @@ wardwatch collector sources                         what can be read, and how it
 wardwatch collector check --config collector.toml   what works, what does not, and the remedy
 
 wardwatch collector status --config collector.toml  what each source has sent, and what became of it
+
+wardwatch collector tap hl7v2 --config collector.toml   each record as it arrives, and what leaves of it
 """
 
 collector = typer.Typer(rich_markup_mode="rich", no_args_is_help=True, help=_HELP)
+collector.command()(tap)
+collector.command()(replay)
 _Config = Annotated[Path | None, typer.Option(help="TOML file with settings.", show_default=False)]
 _Instance = Annotated[int, typer.Option(help="Number of the collector's instance.", min=0)]
 _Json = Annotated[bool, typer.Option("--json", help="Print for machines.")]
@@ -57,7 +69,7 @@ def init(
     ] = None,
     bus: Annotated[str, typer.Option(help="kafka://host:port of the provider; else the embedded bus.")] = "",
     zone: Annotated[str, typer.Option(help="Time zone of the hospital.")] = "Asia/Shanghai",
-    data_dir: Annotated[Path, typer.Option(help="Folder for spool, vault and positions.")] = Path("data"),
+    data_dir: Annotated[Path, typer.Option(help="Folder for spool, vault and positions.")] = _DATA_DIR,
     certificate: Annotated[Path | None, typer.Option(help="PEM chain of TLS sources.", show_default=False)] = None,
     key: Annotated[
         Path | None, typer.Option(help="PEM private key of TLS sources, or of an SSH user.", show_default=False)
@@ -111,6 +123,27 @@ def _ask_sources(files: Files) -> list[SourceSettings]:
 
 
 @collector.command()
+def enrol(
+    relay: Annotated[str, typer.Argument(metavar="URL", help="https://host:port of the provider's relay.")],
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="As the provider gave it; it works once.")],
+    config: _Config = None,
+    proxy: Annotated[str, typer.Option(help="http://host:port of an HTTP proxy on the way.")] = "",
+) -> None:
+    """Get this collector's certificate from the provider: the key is made here and stays here.
+
+    Run it as the collector's user. The certificate is renewed by the running collector.
+
+    [bold]Example[/bold]: wardwatch collector enrol https://relay.provider.example:8443 TOKEN --config collector.toml
+    """
+    folder = load(config).data_dir.absolute() / "identity"
+    tenant = enrol_collector(relay, token, folder, proxy)
+    identity = folder / "identity.pem"
+    typer.echo(f"# this is {tenant}'s collector; put this into its settings:\n")
+    typer.echo(f'bus = "{relay}"\n\n[bus_access]\nauthorities = "{folder / "authorities.pem"}"')
+    typer.echo(f'certificate = "{identity}"\nkey = "{identity}"' + (f'\nproxy = "{proxy}"' if proxy else ""))
+
+
+@collector.command()
 def sources(as_json: _Json = False) -> None:
     """List the sources that can be read: name, product, format, and the transports that carry it.
 
@@ -133,12 +166,17 @@ def sources(as_json: _Json = False) -> None:
     table = Table("source", "product", "reads", "transports")
     for each in found:
         table.add_row(each.name, each.title, each.reads, " ".join(transports(each)))
-    Console(highlight=False, markup=False).print(table)
+    _print(table)
 
 
 @collector.command()
-def check(config: _Config = None, instance: _Instance = 0, as_json: _Json = False) -> None:
-    """Check ports, certificates, bus, disk, rights, clock, and what each source has sent.
+def check(
+    config: _Config = None,
+    instance: _Instance = 0,
+    samples: Annotated[bool, typer.Option(help="Print the last scrubbed event of each source, too.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Check ports, certificates, bus, topics, disk, rights, clock, and what each source has sent.
 
     Works before the collector is started and while it runs; run it as the collector's user. The exit code is 0 when
     nothing fails (there may be warnings), 1 when something does, 2 when the settings can't be read.
@@ -147,13 +185,16 @@ def check(config: _Config = None, instance: _Instance = 0, as_json: _Json = Fals
 
     wardwatch collector check --config collector.toml
 
-    sudo -u wardwatch wardwatch collector check --config /etc/wardwatch/collector.toml --json
+    sudo -u wardwatch wardwatch collector check --config /etc/wardwatch/collector.toml --samples
     """
     found = list(check_site(load(config), instance))
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False, indent=2))
     else:
         _print_findings(found)
+        for finding in found if samples else ():
+            if finding.sample is not None:
+                typer.echo(f"\n{finding.part}\n{safe_json(json.dumps(finding.sample, ensure_ascii=False, indent=2))}")
     if any(finding.state == "FAILS" for finding in found):
         raise typer.Exit(1)
 
@@ -162,7 +203,7 @@ def _print_findings(found: list[Finding]) -> None:
     table = Table("part", "state", "what was found", "remedy")
     for each in found:
         table.add_row(*map(safe_text, (each.part, each.state, each.message, each.remedy)))
-    Console(highlight=False, markup=False).print(table)
+    _print(table)
 
 
 @collector.command()
@@ -196,6 +237,45 @@ def status(config: _Config = None, instance: _Instance = 0, as_json: _Json = Fal
         raise typer.Exit(1)
 
 
+@collector.command()
+def upgrade(config: _Config = None) -> None:
+    """Show what this version changes for the state folder, against the version that wrote it; changes nothing.
+
+    Exit 1 when the folder was written in a newer format than this version reads.
+
+    [bold]Example[/bold]
+
+    /opt/wardwatch/versions/0.2.0/bin/wardwatch collector upgrade --config /etc/wardwatch/collector.toml
+    """
+    settings = load(config)
+    folder = site_folder(settings)
+    state = read_state(folder)
+    wrote = f"by {state.version}, format {state.format}" if state else "by no version that says so"
+    typer.echo(safe_text(f"state    {folder}, written {wrote}"))
+    typer.echo(f"program  {wardwatch.__version__}, format {FORMAT}")
+    for note in between(state.version if state else ""):
+        typer.echo(f"\n{note.version} (format {note.format}): {note.text}")
+    newest = state.format if state else FORMAT
+    if newest > FORMAT:
+        typer.echo("\nThe folder is newer than this program, which refuses it.")
+        raise typer.Exit(1)
+    typer.echo(f"\n{_CHANGED if newest < FORMAT else _SAME}")
+
+
+_SAME = """The format is the same: either version reads the folder, and going back needs only the earlier program.
+Before: wardwatch vault back-up FILE"""
+_CHANGED = """The format changes at the first start, and the earlier program then refuses the folder.
+Before: stop the collector and copy the folder (cp -a); to go back, put the copy in place and start the earlier one."""
+
+
+def _print(table: Table) -> None:
+    """Print a table, wide enough for all of it where no terminal says how wide it is."""
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _WIDE
+    console.print(table)
+
+
 def _derived(state: SourceState) -> dict[str, float | None]:
     return {"waiting": state.waiting, "parsed": state.parsed}
 
@@ -211,7 +291,7 @@ def _print_status(found: dict[str, SourceState]) -> None:
         counts = (state.filtered, state.dead_lettered, state.forwarded, state.waiting)
         times = (state.last_event or "–", state.last_record or "–")
         table.add_row(name, str(state.accepted), share(state.parsed), *map(str, counts), *map(safe_text, times))
-    Console(highlight=False, markup=False).print(table)
+    _print(table)
 
 
 def share(parsed: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import resource
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ import wardwatch
 from ingest import parsers
 from ingest.forwarder import Forwarder
 from ingest.heartbeat import Heartbeat
+from ingest.identity import Renewal, own_identity
 from ingest.intake import Intake, LastSeen, Source, source_of
 from ingest.listeners import Listener
 from ingest.listeners.file import FileListener
@@ -27,21 +29,25 @@ from ingest.listeners.mllp import mllp_listener
 from ingest.listeners.snmp import SnmpListener
 from ingest.listeners.tcp import TcpListener
 from ingest.listeners.udp import UdpListener
+from ingest.local import LocalSocket, Tap
 from ingest.parsers import Parser
 from ingest.pollers import Feed, Poller
 from ingest.pollers.extras import extra_feed
 from ingest.pollers.kafka import KafkaFeed
 from ingest.pollers.sql import SqlFeed
 from ingest.quarantine import Quarantine
+from ingest.revealing import append, tap_event
 from ingest.spool import KINDS, Spool
+from ingest.upgrades import claim
 from ingest.vault import open_tokens
-from wardwatch.bus import Bus, open_bus
+from wardwatch.bus import Outlet, open_outlet
 from wardwatch.errors import SettingsError
 from wardwatch.event import rfc3339
 from wardwatch.settings import Settings, SourceSettings
 from wardwatch.stage import Runtime
 
 REPORT_S = 0.2
+_NO_LOGIN = 2**32 - 1
 
 
 @dataclass
@@ -123,13 +129,14 @@ def run(settings: Settings, runtime: Runtime, parser: Callable[[str], Parser] = 
     with ExitStack() as stack:
         folder = stack.enter_context(own_folder(settings))
         intake = stack.enter_context(open_intake(settings, folder))
-        bus = open_bus(settings.bus_url)
+        bus = open_outlet(settings.bus_url, settings.bus_access)
         stack.callback(bus.close)
         listeners = open_listeners([*sources, reveals(settings, folder)], intake, folder)
+        listeners.append(local_socket(settings, folder, intake, sources))
         collect(Collector(settings.collector.tenant, intake, sources, listeners, runtime), bus, settings)
 
 
-def collect(collector: Collector, bus: Bus, settings: Settings) -> None:
+def collect(collector: Collector, bus: Outlet, settings: Settings) -> None:
     """Run listeners, forwarder and heartbeat; on stop close them in the order of the events' way."""
     runtime = collector.runtime
     collector.start()
@@ -138,6 +145,9 @@ def collect(collector: Collector, bus: Bus, settings: Settings) -> None:
     forwarder.start()
     heartbeat = Heartbeat(collector.tenant, bus, settings.collector.heartbeat_s, collector.heartbeat)
     heartbeat.start()
+    identity = own_identity(settings.bus_url, settings.bus_access)
+    if identity:
+        Renewal(settings.bus_url, settings.bus_access, identity, runtime).start()
     while not runtime.stopping.wait(REPORT_S):
         collector.report()
     collector.stop()
@@ -176,6 +186,37 @@ def open_listeners(sources: Sequence[Source], intake: Intake, folder: Path) -> l
     return [*listeners, *(HttpListener(group, intake) for group in http.values())]
 
 
+def local_socket(settings: Settings, folder: Path, intake: Intake, sources: Sequence[Source]) -> LocalSocket:
+    """Return the way in for commands of this machine: of sources of one label, the first counts.
+
+    Each use of tap is an audit event beside the reveals: somebody sees who the records are about.
+    """
+    own = reveals(settings, folder)
+    known = {source.label: source for source in (own, *reversed(sources))}
+
+    def other(name: str) -> Source:
+        configured = next((source for source in sources if source.name == name), None)
+        return configured or source_of(SourceSettings(parser=name, transport="file"), settings.collector)
+
+    def audit(pid: int, uid: int, tap: Tap) -> None:
+        append(reveals_path(folder), tap_event(account_of(pid, uid), tap.source, raw=tap.raw))
+
+    return LocalSocket(folder, intake, known, other, audit)
+
+
+def account_of(pid: int, uid: int) -> str:
+    """Return the account of a process: the one that signed in (proc(5), loginuid), where the kernel knows it."""
+    try:
+        signed_in = int(Path(f"/proc/{pid}/loginuid").read_text("ascii"))
+    except (OSError, ValueError):
+        signed_in = _NO_LOGIN
+    number = uid if signed_in == _NO_LOGIN else signed_in
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
 def _check_apart(sources: Sequence[Source]) -> None:
     """Refuse two sources that would go on from one cursor."""
     places = Counter((source.name, source.settings.url) for source in sources if source.settings.url)
@@ -207,7 +248,10 @@ def site_folder(settings: Settings) -> Path:
 
 @contextmanager
 def own_folder(settings: Settings) -> Iterator[Path]:
-    """Hold the folder for this process alone; raises SettingsError when another collector has it."""
+    """Hold the folder for this process alone.
+
+    Raises SettingsError when another collector has it, or when a newer version wrote it.
+    """
     folder = site_folder(settings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -217,6 +261,7 @@ def own_folder(settings: Settings) -> Iterator[Path]:
         raise SettingsError(f"{folder}: {error.strerror}", step="collector", remedy=remedy) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        claim(folder)
         yield folder
     except BlockingIOError:
         remedy = "stop the other one, or give this one its own data_dir"

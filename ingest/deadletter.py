@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,15 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.collector import site_folder
-from ingest.intake import Source, events_of, source_of
-from ingest.parsers import parser
+from ingest.local import connect
 from ingest.quarantine import PREFIX, Quarantine
-from ingest.vault import open_tokens
 from wardwatch import topics
 from wardwatch.bus import Bus, Producer, open_bus
-from wardwatch.errors import DecodeError, NotFound, RecordError
-from wardwatch.event import decode, encode
-from wardwatch.settings import Settings, SourceSettings, load
+from wardwatch.errors import DecodeError, NotFound, ParseError, RecordError
+from wardwatch.event import decode
+from wardwatch.settings import Settings, load
 from wardwatch.text import safe_text
 
 Letter = dict[str, Any]
@@ -47,7 +45,7 @@ def list_letters(
     as_json: _Json = False,
     config: _Config = None,
 ) -> None:
-    """List dead letters, oldest first.
+    """List dead letters, oldest first; one that was refused again stands once, with the last reason.
 
     [bold]Examples[/bold]
 
@@ -55,8 +53,9 @@ def list_letters(
 
     wardwatch deadletter list --json | jq .reason
     """
-    bus = open_bus(load(config).bus_url)
-    found = [letter for letter in letters(bus, tenant) if source in ("", letter.get("source"))]
+    settings = load(config)
+    bus = open_bus(settings.bus_url, settings.bus_access)
+    found = newest(letter for letter in letters(bus, tenant) if source in ("", letter.get("source")))
     bus.close()
     if as_json:
         for letter in found:
@@ -77,7 +76,8 @@ def show(identifier: Annotated[str, typer.Argument(metavar="ID")], config: _Conf
 
     wardwatch deadletter show 5c0ffee0b1d5a1e5c0ffee0b1d5a1e00
     """
-    bus = open_bus(load(config).bus_url)
+    settings = load(config)
+    bus = open_bus(settings.bus_url, settings.bus_access)
     found = [letter for letter in letters(bus) if letter.get("id") == identifier]
     bus.close()
     if not found:
@@ -94,6 +94,8 @@ def replay(
 ) -> None:
     """Process dead letters again: on the collector's host from its quarantine, elsewhere by their scrubbed record.
 
+    A record of the quarantine goes through the running collector, by its parser of now.
+
     An event that had arrived before keeps its id, so nothing is alerted twice. Exit 1 when a letter is refused again.
 
     [bold]Examples[/bold]
@@ -103,14 +105,16 @@ def replay(
     wardwatch deadletter replay --all --tenant renai
     """
     settings = load(config)
-    bus = open_bus(settings.bus_url)
+    bus = open_bus(settings.bus_url, settings.bus_access)
     wanted = set(identifiers or [])
-    chosen = {letter["id"]: letter for letter in letters(bus, tenant) if every or letter["id"] in wanted}
+    chosen = [letter for letter in letters(bus, tenant) if every or letter["id"] in wanted]
     producer = bus.producer()
-    failed = len(wanted - chosen.keys())
-    for missing in sorted(wanted - chosen.keys()):
+    unknown = wanted - {letter["id"] for letter in chosen}
+    failed = len(unknown)
+    for missing in sorted(unknown):
         typer.echo(f"{safe_text(missing)}: no such dead letter")
-    for identifier, letter in chosen.items():
+    for letter in newest(chosen):
+        identifier = letter["id"]
         try:
             typer.echo(f"{identifier}: {_again(settings, producer, letter)}")
         except (RecordError, NotFound) as error:
@@ -144,6 +148,15 @@ def letters(bus: Bus, tenant: str = "") -> Iterator[Letter]:
                     yield letter | {"tenant": topics.tenant_of(record.topic)}
 
 
+def newest(found: Iterable[Letter]) -> list[Letter]:
+    """Return the last letter about each record: one of the quarantine may have been refused again, elsewhere."""
+    last: dict[str, Letter] = {}
+    for letter in found:
+        position = str(letter.get("position", ""))
+        last[position if position.startswith(PREFIX) else letter["id"]] = letter
+    return list(last.values())
+
+
 def _again(settings: Settings, producer: Producer, letter: Letter) -> str:
     """Send one letter's record on its way again and return what was done."""
     if letter.get("payload") is not None:
@@ -152,10 +165,10 @@ def _again(settings: Settings, producer: Producer, letter: Letter) -> str:
         return f"sent to {letter['topic']}"
     if not str(letter.get("position", "")).startswith(PREFIX):
         raise NotFound("the letter carries no record", step="deadletter")
-    return _from_quarantine(settings, producer, letter)
+    return _from_quarantine(settings, letter)
 
 
-def _from_quarantine(settings: Settings, producer: Producer, letter: Letter) -> str:
+def _from_quarantine(settings: Settings, letter: Letter) -> str:
     if letter["tenant"] != settings.collector.tenant:
         raise NotFound(
             "its record is in the hospital's quarantine", step="deadletter", remedy="replay on the collector's host"
@@ -166,14 +179,8 @@ def _from_quarantine(settings: Settings, producer: Producer, letter: Letter) -> 
         held = quarantine.get(letter["position"])
     finally:
         quarantine.close()
-    tokens = open_tokens(settings.collector, folder)
-    events = events_of(held.record, _source(settings, held.source), letter["tenant"], tokens)
-    tokens.commit()
-    for event in events:
-        producer.send(topics.events(event.tenant).name, encode(event.doc), key=event.id, headers=event.headers())
-    return f"parsed again: {len(events)} event{'s' if len(events) > 1 else ''}"
-
-
-def _source(settings: Settings, name: str) -> Source:
-    configured = [source for source in settings.collector.sources if parser(source.parser).name == name]
-    return source_of(configured[0] if configured else SourceSettings(parser=name, transport="file"), settings.collector)
+    with connect(folder) as running:
+        (kind,) = running.replay(held.source, [held.record])
+    if kind == "dead_lettered":
+        raise ParseError("wardwatch deadletter list has the reason", step="collector")
+    return f"read again: {kind}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 import structlog
 
 from ingest.spool import Entry, Spool
 from wardwatch import topics
-from wardwatch.bus import Bus, Producer
-from wardwatch.errors import RecordError, Unavailable
+from wardwatch.bus import FLUSH_S, Outlet, Producer
+from wardwatch.errors import BusUnavailable, RecordError, Unavailable
 from wardwatch.stage import EVENTS, Runtime
 from wardwatch.worker import dead_letter, prepare
 
@@ -24,7 +25,7 @@ _DRAIN_S = 5.0
 class Forwarder(threading.Thread):
     """Runs until ``finish``; while the bus is gone the spool grows."""
 
-    def __init__(self, tenant: str, spool: Spool, bus: Bus, runtime: Runtime) -> None:
+    def __init__(self, tenant: str, spool: Spool, bus: Outlet, runtime: Runtime) -> None:
         super().__init__(name="forwarder", daemon=True)
         self._tenant = tenant
         self._spool = spool
@@ -61,12 +62,30 @@ class Forwarder(threading.Thread):
         if not entries:
             self._spool.wait(0.2)
             return
-        settled = [self._send(producer, entry) for entry in entries]
-        producer.flush(_DRAIN_S)
+        try:
+            settled = self._deliver(producer, entries)
+        except RecordError:  # of one of them: which one, only sending them one by one tells
+            settled = [self._deliver_alone(producer, entry) for entry in entries]
         self._spool.ack(settled)
         for entry in settled:
             EVENTS.labels("collector", self._tenant, entry.source, entry.kind).inc()
         self._runtime.report("bus", ok=True, message=self._bus.url)
+
+    def _deliver(self, producer: Producer, entries: Sequence[Entry]) -> list[Entry]:
+        settled = [self._send(producer, entry) for entry in entries]
+        producer.flush(_DRAIN_S if self._deadline else FLUSH_S)
+        return settled
+
+    def _deliver_alone(self, producer: Producer, entry: Entry) -> Entry:
+        try:
+            return self._deliver(producer, [entry])[0]
+        except RecordError as error:
+            log.error("refused_by_bus", source=entry.source, reason=error.reason)
+            letter = self._letter(entry, error)
+        try:
+            return self._deliver(producer, [letter])[0]
+        except RecordError as error:
+            raise BusUnavailable(f"not even the dead letter is taken: {error.reason}", step="forwarder") from None
 
     def _send(self, producer: Producer, entry: Entry) -> Entry:
         if not entry.topic:

@@ -10,8 +10,8 @@ import orjson
 import structlog
 
 from wardwatch import topics
-from wardwatch.bus import Bus
-from wardwatch.errors import Unavailable
+from wardwatch.bus import Outlet
+from wardwatch.errors import RecordError, Unavailable
 
 log = structlog.get_logger()
 
@@ -21,7 +21,7 @@ _FLUSH_S = 2.0
 class Heartbeat(threading.Thread):
     """Sends ``state()`` every ``every_s`` seconds, and a last time when it is told to finish."""
 
-    def __init__(self, tenant: str, bus: Bus, every_s: float, state: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, tenant: str, bus: Outlet, every_s: float, state: Callable[[], dict[str, Any]]) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._topic = topics.heartbeats(tenant).name
         self._bus = bus
@@ -38,7 +38,7 @@ class Heartbeat(threading.Thread):
                 state = self._state()
                 producer.send(self._topic, orjson.dumps(state), key=str(state["instance"]))
                 producer.flush(_FLUSH_S)
-            except Unavailable as error:
+            except (RecordError, Unavailable) as error:
                 log.info("heartbeat_not_sent", reason=str(error))
             if last:
                 break

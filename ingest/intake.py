@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -71,11 +72,19 @@ class LastSeen:
     record: str | None = None
 
 
+class Viewer(Protocol):
+    """Somebody who taps (tap.py)."""
+
+    def offer(self, source: Source, record: Record, entries: Sequence[Entry]) -> None:
+        """Take a record that is durable, or leave it; never waits."""
+
+
 @dataclass
 class Intake:
     """Safe for many threads: they parse one at a time, and the spool groups their waits for the disk.
 
-    Two that parse at once would hand the interpreter's lock to each other at every record.
+    Two that parse at once would hand the interpreter's lock to each other at every record. ``samples`` holds the last
+    scrubbed event of each source by label, as JSON.
     """
 
     tenant: str
@@ -84,6 +93,19 @@ class Intake:
     tokens: Tokens
     last: dict[str, LastSeen] = field(default_factory=dict)  # by label
     _turn: threading.Lock = field(default_factory=threading.Lock)
+    samples: dict[str, bytes] = field(default_factory=dict)
+    _viewers: tuple[Viewer, ...] = ()
+    _watching: threading.Lock = field(default_factory=threading.Lock)
+
+    def watch(self, viewer: Viewer) -> None:
+        """Show what is accepted from now on."""
+        with self._watching:
+            self._viewers = (*self._viewers, viewer)
+
+    def unwatch(self, viewer: Viewer) -> None:
+        """Show no more."""
+        with self._watching:
+            self._viewers = tuple(each for each in self._viewers if each is not viewer)
 
     def accept(self, source: Source, records: Sequence[Record]) -> list[Kind]:
         """Return, in order, what became of the records, when all of them are durable.
@@ -97,7 +119,7 @@ class Intake:
             self.quarantine.put(source.name, refused)
         self.tokens.commit()
         self.spool.append([entry for entries in found for entry in entries])
-        self._count(source, found)
+        self._taken(source, records, found)
         return [entries[0].kind for entries in found]
 
     def refuse(self, source: Source, record: Record, reason: str) -> None:
@@ -105,7 +127,7 @@ class Intake:
         self.quarantine.put(source.name, [record])
         entry = self._dead(source, record, ParseError(reason, step=source.settings.transport))
         self.spool.append([entry])
-        self._count(source, [[entry]])
+        self._taken(source, [record], [[entry]])
 
     def _entries(self, source: Source, record: Record, refused: list[Record]) -> list[Entry]:
         if record.data.strip() in _EMPTY:
@@ -125,8 +147,8 @@ class Intake:
 
     def _forward(self, event: Event, label: str) -> Entry:
         self._last(label).event = str(event.doc.get("@timestamp"))
-        topic = topics.events(self.tenant).name
-        return Entry("forwarded", label, topic, encode(event.doc), event.id, event.headers())
+        value = self.samples[label] = encode(event.doc)
+        return Entry("forwarded", label, topics.events(self.tenant).name, value, event.id, event.headers())
 
     def _dead(self, source: Source, record: Record, error: RecordError) -> Entry:
         position = position_of(source.name, record)
@@ -139,9 +161,12 @@ class Intake:
     def _last(self, label: str) -> LastSeen:
         return self.last.get(label) or self.last.setdefault(label, LastSeen())
 
-    def _count(self, source: Source, found: Sequence[Sequence[Entry]]) -> None:
+    def _taken(self, source: Source, records: Sequence[Record], found: Sequence[Sequence[Entry]]) -> None:
         self._last(source.label).record = rfc3339(datetime.now(UTC))
         EVENTS.labels("collector", self.tenant, source.label, "accepted").inc(sum(map(len, found)))
+        for viewer in self._viewers:
+            for record, entries in zip(records, found, strict=True):
+                viewer.offer(source, record, entries)
 
 
 def events_of(record: Record, source: Source, tenant: str, tokens: Tokens) -> list[Event]:

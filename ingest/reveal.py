@@ -22,6 +22,8 @@ _HELP = """Turn tokens back into what they stand for, on the collector's host. E
 wardwatch reveal add li.na --role privacy-officer
 
 wardwatch reveal tokens pt_0123456789abcdef01234567 --as li.na --case INC-2026-031 --reason "whom to notify"
+
+wardwatch reveal serve --certificate reveal.pem --key reveal.key     the same as a page of the hospital
 """
 
 reveal = typer.Typer(rich_markup_mode="rich", no_args_is_help=True, help=_HELP)
@@ -94,6 +96,28 @@ def list_people(config: _Config = None) -> None:
     """
     for account, person in sorted(_people(site_folder(vault_settings(config))).all().items()):
         typer.echo(f"{safe_text(account)}\t{safe_text(person.role)}")
+
+
+@reveal.command()
+def serve(
+    listen: Annotated[str, typer.Option(help="host:port; beyond this machine only with a certificate.")] = (
+        "127.0.0.1:8443"
+    ),
+    certificate: Annotated[Path | None, typer.Option(help="PEM certificate chain.", show_default=False)] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM private key.", show_default=False)] = None,
+    config: _Config = None,
+) -> None:
+    """Serve the hospital's page for reveals, on the collector's machine: the same people, terms and records.
+
+    [bold]Example[/bold]
+
+    wardwatch reveal serve --listen 10.3.0.9:8443 --certificate reveal.pem --key reveal.key --config collector.toml
+    """
+    from ingest import reveal_page
+
+    settings = vault_settings(config)
+    typer.echo(f"http{'s' if certificate else ''}://{listen}/")
+    reveal_page.serve(settings, listen, certificate, key)
 
 
 def _people(folder: Path) -> People:

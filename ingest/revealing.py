@@ -25,9 +25,12 @@ from wardwatch.passwords import hash_password, verify
 
 MOST_TOKENS = 1000  # of one reveal
 LEAST_REASON = 10  # characters
+NEEDS_SECOND = "a person under special protection: a second person must agree"
+SAME_PERSON = "the second person is the first"
 
 _AUDIT_TYPE = {"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "110106", "display": "Export"}
-_SUBTYPE = {"system": "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle", "code": "reidentify"}
+_LOG_USED = {"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "110101", "display": "Audit Log Used"}
+_LIFECYCLE = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
 
 
 @cache
@@ -130,19 +133,30 @@ class Revealer:
     def _second(self, request: Request, *, needed: bool) -> None:
         if request.second is None:
             if needed:
-                raise Forbidden("a person under special protection: a second person must agree", step="reveal")
+                raise Forbidden(NEEDS_SECOND, step="reveal")
             return
         if request.second.account == request.asker.account:
-            raise Forbidden("the second person is the first", step="reveal")
+            raise Forbidden(SAME_PERSON, step="reveal")
         self._people.role(request.second.account, request.second.password)
 
     def _record(self, request: Request, role: str, *, guarded: bool, outcome: str) -> None:
-        line = msgspec.json.encode(_audit_event(request, role, guarded=guarded, outcome=outcome)) + b"\n"
-        descriptor = os.open(self._records, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "ab") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        append(self._records, _audit_event(request, role, guarded=guarded, outcome=outcome))
+
+
+def append(records: Path, event: dict[str, Any]) -> None:
+    """Write an audit event behind the others and return when it is on disk."""
+    descriptor = os.open(records, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "ab") as file:
+        file.write(msgspec.json.encode(event) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def tap_event(account: str, source: str, *, raw: bool) -> dict[str, Any]:
+    """Return the audit event of somebody of this machine who looks at the records of a source as they arrive."""
+    agent = {"who": _identified(account), "requestor": True, "role": [{"text": "collector host"}]}
+    reason = "records as they arrived and their events" if raw else "events without their records"
+    return _event(_LOG_USED, "access", reason, [agent], [{"what": _identified(source)}])
 
 
 def _check(request: Request) -> None:
@@ -162,18 +176,30 @@ def _audit_event(request: Request, role: str, *, guarded: bool, outcome: str) ->
     case: dict[str, Any] = {"what": _identified(request.case.strip())}
     if guarded:
         case["securityLabel"] = [{"code": "VIP"}]
+    entities = [case, *({"what": _identified(token)} for token in request.tokens)]
+    return _event(_AUDIT_TYPE, "reidentify", request.reason.strip(), agents, entities, outcome)
+
+
+def _event(
+    kind: dict[str, str],
+    subtype: str,
+    reason: str,
+    agents: list[dict[str, Any]],
+    entities: list[dict[str, Any]],
+    outcome: str = "0",
+) -> dict[str, Any]:
     return {
         "resourceType": "AuditEvent",
         "id": str(uuid4()),
-        "type": _AUDIT_TYPE,
-        "subtype": [_SUBTYPE],
+        "type": kind,
+        "subtype": [{"system": _LIFECYCLE, "code": subtype}],
         "action": "R",
         "recorded": rfc3339(datetime.now(UTC)),
         "outcome": outcome,
-        "purposeOfEvent": [{"text": request.reason.strip()}],
+        "purposeOfEvent": [{"text": reason}],
         "agent": agents,
-        "source": {"observer": {"display": "wardwatch reveal"}},
-        "entity": [case, *({"what": _identified(token)} for token in request.tokens)],
+        "source": {"observer": {"display": "wardwatch"}},
+        "entity": entities,
     }
 
 

@@ -16,7 +16,7 @@ from wardwatch.worker import Rejects, prepare, work
 
 def run(settings: Settings, runtime: Runtime) -> None:
     """Archive until told to stop."""
-    bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
+    bus, store = open_bus(settings.bus_url, settings.bus_access), open_store(settings.store_url)
     prepare(runtime, bus=bus, need=topics.shared(), store=store)
     consumer = bus.consumer("archiver", prefix=topics.EVENTS_PREFIX)
     work(runtime, bus, consumer, lambda records, rejects: archive(store, records, rejects), max_records=1000)

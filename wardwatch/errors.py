@@ -13,6 +13,7 @@
     ├── RuleError              a rule can't be loaded; the others go on
     ├── Unavailable            try again later: nothing is lost
     │   ├── BusUnavailable
+    │   │   └── BusRefused     it does not let us in, or not do this, until somebody grants it
     │   ├── StoreUnavailable
     │   └── SpoolFull          back-pressure: the sources are told to wait
     ├── NotFound               no such document in the caller's tenants
@@ -84,6 +85,10 @@ class Unavailable(WardwatchError):
 
 class BusUnavailable(Unavailable):
     """The bus does not answer."""
+
+
+class BusRefused(BusUnavailable):
+    """The bus does not let us in, or not do this, until somebody grants it: what waits is kept meanwhile."""
 
 
 class StoreUnavailable(Unavailable):

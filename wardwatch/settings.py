@@ -2,8 +2,8 @@
 
 The environment wins over the file: ``WARDWATCH_BUS`` is ``bus``, ``WARDWATCH_COLLECTOR__TENANT`` is
 ``collector.tenant``. The file is named by ``WARDWATCH_CONFIG`` or ``--config``. ``WARDWATCH_SECRETS`` names a folder of
-files such as ``wardwatch_store`` that hold one setting each. docs/operator/settings.md lists every setting; a test
-compares it with this module.
+files such as ``wardwatch_store`` and ``wardwatch_bus_access__password`` that hold one setting each.
+docs/operator/settings.md lists every setting; a test compares it with this module.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from wardwatch.errors import SettingsError
 from wardwatch.topics import TENANT
@@ -178,6 +183,30 @@ class CollectorSettings(_Section):
         return value
 
 
+class BusAccessSettings(_Section):
+    """How a server of the bus is reached: whom we trust, who we are, which way."""
+
+    authorities: Path | None = Field(None, description="PEM certificates of whom we trust; default: the system's.")
+    certificate: Path | None = Field(None, description="PEM certificate chain by which the servers know us.")
+    key: Path | None = Field(None, description="PEM private key of that certificate.")
+    user: str = Field("", description="Name for Kafka where no certificate says it (SASL).")
+    password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="How user and password are shown: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN."
+    )
+    proxy: SecretStr = Field(
+        SecretStr(""), description="http://host:port of the proxy on the way to a relay; default: HTTPS_PROXY."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        if bool(self.user) != bool(self.password.get_secret_value()):
+            raise ValueError("user and password belong together")
+        return self
+
+
 class MatcherSettings(_Section):
     """The matcher."""
 
@@ -217,6 +246,22 @@ class ConsoleSettings(_Section):
     secure_cookies: bool = Field(True, description="Send cookies over HTTPS only (localhost is exempt in browsers).")
 
 
+class RelaySettings(_Section):
+    """The relay, by which collectors reach the provider over HTTPS."""
+
+    listen: str = Field("0.0.0.0:8443", description="host:port of the relay.")
+    certificate: Path | None = Field(None, description="PEM certificate chain of the relay.")
+    key: Path | None = Field(None, description="PEM private key of that certificate.")
+    authorities: Path | None = Field(
+        None, description="PEM certificates of the authority that certifies collectors, and nobody else."
+    )
+    authority_key: Path | None = Field(
+        None,
+        description="PEM key of that authority; with it the relay certifies collectors itself.",
+    )
+    certificate_days: int = Field(90, ge=1, description="Days that a certificate is valid which the relay issues.")
+
+
 class Settings(BaseSettings):
     """Everything that one wardwatch process can be told."""
 
@@ -231,16 +276,22 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path("data"), description="Folder for spool, vault, positions and the embedded bus and store."
     )
-    bus: str = Field("", description="sqlite:///path or kafka://host:port; default: bus.sqlite in data_dir.")
+    bus: str = Field(
+        "",
+        description="sqlite:///path, kafka://host:port, kafkas://host:port (TLS) or, of a collector, "
+        "https://host:port of a relay; default: in data_dir.",
+    )
     store: str = Field("", description="sqlite:///path or https://user:password@host:9200; default: in data_dir.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     health_host: str = Field("127.0.0.1", description="Address of the health and metrics ports.")
     health_port: Port = Field(9600, description="First of the health and metrics ports, one per stage; 0: any free.")
+    bus_access: BusAccessSettings = BusAccessSettings()
     collector: CollectorSettings = CollectorSettings()
     matcher: MatcherSettings = MatcherSettings()
     alerter: AlerterSettings = AlerterSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     console: ConsoleSettings = ConsoleSettings()
+    relay: RelaySettings = RelaySettings()
 
     @property
     def bus_url(self) -> str:
@@ -262,7 +313,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over secret files, and those over the TOML file, whose values arrive as arguments."""
-        return env_settings, file_secret_settings, init_settings
+        return env_settings, NestedSecretsSettingsSource(file_secret_settings), init_settings
 
 
 def load(config: Path | None = None) -> Settings:
@@ -300,6 +351,6 @@ def _explain(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"{name} is no setting"
-    secret = any(word in name for word in ("token", "password", "bus", "store"))
+    secret = name in ("bus", "store") or any(word in name for word in ("token", "password", "proxy"))
     value = "" if secret or isinstance(item["input"], dict) else f" = {item['input']!r}"
     return f"{name}{value}: {item['msg']}"

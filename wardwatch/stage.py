@@ -35,8 +35,12 @@ STAGES = {
     "archiver": "wardwatch.archiver:run",
     "scheduler": "enrich.schedule:run",
     "console": "dashboards.app:run",
+    "relay": "ingest.relay:run",
 }
 """Stage name → ``run(settings, runtime)``, which returns after ``runtime.stopping`` is set and work is drained."""
+
+ONE_MACHINE = ("matcher", "alerter", "archiver", "scheduler", "console")
+"""What a provider runs in any case: collectors are at the hospitals, and a relay needs certificates."""
 
 EVENTS = prometheus_client.Counter(
     "wardwatch_events", "Events by what became of them", ["stage", "tenant", "source", "outcome"]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import structlog
 
 from wardwatch import topics
-from wardwatch.bus import Bus, Consumer, Partition, Producer, Record
+from wardwatch.bus import Bus, Consumer, Outlet, Partition, Producer, Record
 from wardwatch.errors import RecordError, StoreUnavailable, Unavailable
 from wardwatch.event import encode, event_id, rfc3339
 from wardwatch.stage import EVENTS, Runtime
@@ -104,7 +104,7 @@ def dead_letter(
 
 
 def prepare(
-    runtime: Runtime, *, bus: Bus | None = None, need: Iterable[Topic] = (), store: Store | None = None
+    runtime: Runtime, *, bus: Outlet | None = None, need: Iterable[Topic] = (), store: Store | None = None
 ) -> None:
     """Create the topics and set up the store, waiting as long as they do not answer and nobody says stop."""
     wait_s = _FIRST_WAIT_S

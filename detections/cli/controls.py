@@ -114,7 +114,7 @@ def _names(changes: Mapping[RowId, Document | None]) -> str:
 def opened() -> Iterator[Controls]:
     """Open the tables of the system that the settings name; raises BusUnavailable."""
     settings = load_settings()
-    bus = open_bus(settings.bus_url)
+    bus = open_bus(settings.bus_url, settings.bus_access)
     tables = Tables(bus)
     try:
         bus.ensure_topics([TABLES, WORKERS])

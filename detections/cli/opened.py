@@ -36,7 +36,7 @@ class Opened:
 @contextmanager
 def opened(settings: Settings) -> Iterator[Opened]:
     """Open the store and the tables; raises StoreUnavailable, BusUnavailable."""
-    bus, store = open_bus(settings.bus_url), open_store(settings.store_url)
+    bus, store = open_bus(settings.bus_url, settings.bus_access), open_store(settings.store_url)
     tables = Tables(bus)
     try:
         bus.ensure_topics([TABLES])

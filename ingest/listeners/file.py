@@ -149,6 +149,8 @@ class FileListener:
                 reading = self._reading(key, mark)
             file.seek(reading.offset)
             while not self._closing.is_set() and (data := file.read(READ_BYTES)):
+                if not _begins_with(file, fingerprint):
+                    return  # copied and truncated since: what was read is of both
                 lines = files.complete_lines(data)
                 if not lines or not self._take(reading.records(lines), reading, file):
                     break
@@ -249,6 +251,11 @@ class FileListener:
             remedy = "move it away to read the files from their beginnings again"
             reason = f"{self._marks_path} can't be read: {error}"
             raise SettingsError(reason, step="collector", record=self._source.name, remedy=remedy) from None
+
+
+def _begins_with(file: BinaryIO, fingerprint: str) -> bool:
+    file.seek(0)
+    return files.fingerprint(file.read(HEAD_BYTES)) == fingerprint
 
 
 def _inode(key: str) -> str:

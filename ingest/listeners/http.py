@@ -95,7 +95,7 @@ class HttpListener:
         context = self._tls
         config = uvicorn.Config(
             Starlette(routes=[route for source in deepest_first for route in self._routes(source)]),
-            http=_GuardedProtocol,
+            http=GuardedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -221,14 +221,14 @@ class HttpListener:
             self._held_bytes -= len(body)
 
 
-class _GuardedProtocol(H11Protocol):
+class GuardedProtocol(H11Protocol):
     """Limits the connections, in all and of one peer, and the time until the headers of a request are there."""
 
     _due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        others = [each.client for each in self.connections if isinstance(each, _GuardedProtocol)]
+        others = [each.client for each in self.connections if isinstance(each, GuardedProtocol)]
         of_peer = sum(other is not None and other[:1] == (self.client or ())[:1] for other in others)
         if len(self.connections) > CONNECTIONS or of_peer > CONNECTIONS_OF_PEER:
             transport.abort()

@@ -1,13 +1,15 @@
-"""Reveals of tokens, as ``wardwatch reveal`` writes them: who learnt which patient's or colleague's name, and why.
+"""Reveals of tokens and looks at raw records: who learnt which patient's or colleague's name, and why.
 
-A FHIR R4 AuditEvent per line: type 110106 (export), subtype ``reidentify`` of ISO 21089, the person who asked as
-requestor, a second person beside, the case and the tokens as entities. Sources: HL7 FHIR R4 4.0.1, AuditEvent; DICOM
-PS3.16 CID 400; ISO 21089 lifecycle events; IHE De-Identification Handbook.
+A FHIR R4 AuditEvent per line. ``wardwatch reveal`` writes type 110106 (export), subtype ``reidentify`` of ISO 21089,
+the person who asked as requestor, a second person beside, the case and the tokens as entities; ``wardwatch collector
+tap`` type 110101 (audit log used), subtype ``access``, and the source as entity. Sources: HL7 FHIR R4 4.0.1,
+AuditEvent; DICOM PS3.16 CID 400; ISO 21089 lifecycle events; IHE De-Identification Handbook.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import orjson
 
@@ -29,26 +31,38 @@ def parse(record: Record, site: Site) -> list[Parsed]:
     try:
         event = orjson.loads(record.data)
         asked, *others = event["agent"]
-        case, *entities = [entity["what"]["identifier"]["value"] for entity in event["entity"][: _MAX + 1]]
-        tokens = [str(token) for token in entities if _TOKEN.fullmatch(str(token))]
         doc: Document = {
             "@timestamp": moment(str(event["recorded"]), site.zone, step=_STEP),
             "event.kind": "event",
             "event.module": "wardwatch",
             "event.dataset": "wardwatch.reveal",
-            "reveal.tokens": tokens,
-            "reveal.count": len(tokens),
-            "reveal.guarded": event["entity"][0].get("securityLabel") is not None,
         }
         put(doc, "user.id", asked["who"]["identifier"]["value"])
         put(doc, "user.roles", [asked["role"][0]["text"]])
         put(doc, "reveal.second_person", others[0]["who"]["identifier"]["value"] if others else "")
-        put(doc, "reveal.case", case)
         put(doc, "event.reason", event["purposeOfEvent"][0]["text"])
-        classify(doc, ["iam", "database"], "access", "reveal", "success" if event["outcome"] == "0" else "failure")
+        is_tap = event["subtype"][0]["code"] == "access"
+        (_put_tap if is_tap else _put_reveal)(doc, event["entity"])
+        outcome = "success" if event["outcome"] == "0" else "failure"
+        classify(doc, ["iam", "database"], "access", "tap" if is_tap else "reveal", outcome)
     except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, AttributeError):
         raise ParseError("no reveal as this collector writes them", step=_STEP) from None
     return [Parsed(doc, _LOGSOURCE)]
+
+
+def _put_reveal(doc: Document, entities: list[Any]) -> None:
+    case, *others = [entity["what"]["identifier"]["value"] for entity in entities[: _MAX + 1]]
+    tokens = [str(token) for token in others if _TOKEN.fullmatch(str(token))]
+    put(doc, "reveal.case", case)
+    doc |= {
+        "reveal.tokens": tokens,
+        "reveal.count": len(tokens),
+        "reveal.guarded": entities[0].get("securityLabel") is not None,
+    }
+
+
+def _put_tap(doc: Document, entities: list[Any]) -> None:
+    put(doc, "tap.source", entities[0]["what"]["identifier"]["value"])
 
 
 PARSER = Parser(
@@ -57,10 +71,10 @@ PARSER = Parser(
     parse,
     {
         **dict.fromkeys(("user.id", "reveal.second_person"), Action.STAFF),
-        **dict.fromkeys(("user.roles", "reveal.case"), Action.MASK),
+        **dict.fromkeys(("user.roles", "reveal.case", "tap.source"), Action.MASK),
         "event.reason": Action.TEXT,
     },
-    title="Reveals of tokens",
-    reads="the collector's own record of who revealed what; it needs no configuration",
+    title="Reveals of tokens and looks at raw records",
+    reads="the collector's own record of who revealed or tapped what; it needs no configuration",
     logsources=(_LOGSOURCE,),
 )

@@ -15,11 +15,11 @@ from dashboards.cases import evidence, requests, work
 from dashboards.cases.case import Case, RequestKind
 from dashboards.cases.export import OCSF_VERSION, escaped
 from dashboards.cases.work import AlertRef, Facts
-from dashboards.headers import HEADERS
 from dashboards.i18n import LANGUAGES, catalogue
 from tests.dashboards.site import STORIES, VIP, form_token, sign_in
 from tests.dashboards.test_pages import HOSTILE
 from wardwatch.alert import Verdict
+from wardwatch.headers import HEADERS
 from wardwatch.text import safe_text
 
 if TYPE_CHECKING:

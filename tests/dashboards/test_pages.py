@@ -12,7 +12,6 @@ from markupsafe import escape
 from dashboards.cases import case as cases
 from dashboards.cases.case import CaseStatus, Operator, RequestKind
 from dashboards.cases.requests import CLINICAL_ENGINEERING
-from dashboards.headers import HEADERS
 from dashboards.i18n import LANGUAGES, catalogue
 from dashboards.pages.render import FOLDER
 from dashboards.queue import VIEWS
@@ -20,6 +19,7 @@ from tests.dashboards.site import STORIES, VIP, console_over, form_token, sign_i
 from wardwatch.alert import Severity, Status, Verdict
 from wardwatch.errors import StoreUnavailable
 from wardwatch.event import rfc3339
+from wardwatch.headers import HEADERS
 from wardwatch.store import Scope, Store
 from wardwatch.text import safe_text
 

@@ -8,13 +8,13 @@ import httpx
 import pytest
 
 from dashboards.auth.sessions import Sessions
-from dashboards.auth.throttle import FAILURES, WITHIN_S, Throttle
 from dashboards.pages.sign_in import safe_next
 from dashboards.visitor import SESSION_COOKIE
 from tests.dashboards.site import PASSWORD, console_over, form_token, serving, sign_in, visiting
 from wardwatch.event import rfc3339
 from wardwatch.settings import ConsoleSettings
 from wardwatch.store import Find, Store
+from wardwatch.throttle import FAILURES, WITHIN_S, Throttle
 
 if TYPE_CHECKING:
     from dashboards.console import Console

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,9 +13,11 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from bundle.__main__ import UNITS
 from wardwatch.cli import COMMANDS
 from wardwatch.settings import PREFIX, Settings, load
 from wardwatch.stage import STAGES
+from wardwatch.testing import peers
 
 ROOT = Path(__file__).parents[2]
 FILES = ("docker-compose.yml", "docker/site/docker-compose.yml")
@@ -216,3 +220,25 @@ def test_the_systemd_unit_starts_the_collector_and_gives_it_time_to_drain() -> N
     assert command[1] in COMMANDS
     assert int(values["TimeoutStopSec"]) > 10
     assert values["NoNewPrivileges"] == "yes"
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_each_systemd_unit_is_confined_and_has_no_setting_that_a_person_would_not_see(
+    tmp_path: Path, name: str
+) -> None:
+    unit = ROOT / name
+    assert "\nEnvironment=" not in unit.read_text("utf-8")
+    analyze = peers.program("systemd-analyze", "systemd")
+    here = tmp_path / unit.name
+    here.write_text(unit.read_text("utf-8").replace("/opt/wardwatch/bin/wardwatch", sys.executable), "utf-8")
+    verified = subprocess.run([analyze, "verify", str(here)], capture_output=True, text=True, check=False)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    limit = ["security", "--offline=true", "--threshold=20", str(unit)]  # of 100
+    judged = subprocess.run([analyze, "--no-pager", *limit], capture_output=True, text=True, check=False)
+    assert judged.returncode == 0, judged.stdout[-300:]
+
+
+def test_the_settings_of_a_site_name_the_folder_that_the_unit_has() -> None:
+    settings = load(ROOT / "docker/site/collector.toml")
+    assert settings.data_dir == Path("/var/lib/wardwatch")
+    assert "StateDirectory=wardwatch\n" in (ROOT / "docker/site/wardwatch-collector.service").read_text("utf-8")

@@ -16,7 +16,7 @@ import httpx
 import orjson
 
 from ingest import parsers
-from ingest.collector import open_intake, open_listeners, own_folder
+from ingest.collector import local_socket, open_intake, open_listeners, own_folder, reveals
 from ingest.forwarder import Forwarder
 from ingest.intake import Intake, source_of
 from ingest.listeners import Listener
@@ -72,7 +72,8 @@ def running(
     runtime = Runtime("collector")
     with own_folder(settings) as own, open_intake(settings, own) as intake:
         found = [source_of(source, settings.collector, parsers.parser) for source in sources]
-        listeners = open_listeners(found, intake, own)
+        listeners = open_listeners(found, intake, own) + open_listeners([reveals(settings, own)], intake, own)
+        listeners.append(local_socket(settings, own, intake, found))
         for listener in listeners:
             listener.start()
         bus = open_bus(settings.bus_url)
@@ -88,7 +89,7 @@ def running(
             if forward:
                 forwarder.finish()
             bus.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("listener")]
+    assert not [t for t in threading.enumerate() if t.name.startswith(("listener", "local"))]
 
 
 def on_bus(settings: Settings, topic: str) -> list[Record]:

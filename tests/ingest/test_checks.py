@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.checks import Finding, arrived, authorities, certificate, check
+from ingest.checks import Finding, arrived, authorities, certificate, check, rights, sample
 from ingest.collector import run
 from ingest.health_page import SourceState
 from tests.ingest.pollers.servers import PASSWORD, USER, Server
@@ -185,8 +185,54 @@ def test_a_source_is_judged_by_the_share_that_was_parsed(counts: tuple[int, int,
 def test_a_source_whose_events_lie_in_the_future_is_a_warning() -> None:
     ahead = SourceState(1, 1, 0, 0, "2026-03-01T10:11:09.000Z", "2026-03-01T02:11:09.000Z")
     assert "its clock runs ahead" in arrived("linux", ahead).message
-    late = SourceState(1, 1, 0, 0, "2026-03-01T02:11:09.000Z", "2026-03-01T10:11:09.000Z")
+    late = SourceState(1, 1, 0, 0, "2026-03-01T02:11:09.000Z", "2026-03-01T10:24:09.000Z")
     assert arrived("linux", late).state == "ok"
+
+
+def test_topics_that_may_not_be_written_fail_and_missing_ones_are_a_warning(tmp_path: Path) -> None:
+    assert rights({"a": True, "b": False}).state == "FAILS"
+    assert rights({"a": True, "b": None}).state == "warning"
+    assert rights({"a": True, "b": True}).state == "ok"
+    (missing,) = found(settings_of(tmp_path, tcp("127.0.0.1:0")), "topics")
+    assert (missing.state, missing.remedy) == ("warning", "the provider runs wardwatch init with this tenant")
+
+
+def test_a_sample_names_the_fields_in_which_tokens_stand() -> None:
+    token = "pt_" + "0" * 24
+    event = {
+        "@timestamp": "2026-03-01T02:11:09.000Z",
+        "event.action": "hl7-adt-a08",
+        "a": token,
+        "b": [token],
+        "c": "x",
+    }
+    assert sample("hl7v2", event).message == "2026-03-01T02:11:09.000Z hl7-adt-a08: tokens in a, b"
+    assert sample("hl7v2", event).sample == event
+
+
+def test_a_folder_that_depends_on_where_the_collector_is_started_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (relative,) = found(settings_of(Path("data"), tcp("127.0.0.1:0")), "folder")
+    assert (relative.state, "data_dir 'data'" in relative.message) == ("warning", True)
+    assert not found(settings_of(tmp_path / "data", tcp("127.0.0.1:0")), "folder")
+
+
+@pytest.mark.parametrize(
+    ("event", "state"),
+    [
+        ("2026-03-01T02:10:30.000Z", "warning"),  # eight hours and a second: UTC read as Shanghai's
+        ("2026-03-01T04:40:30.000Z", "warning"),  # five and a half
+        ("2026-03-01T03:25:00.000Z", "ok"),  # a backlog
+        ("2026-03-01T10:10:00.000Z", "ok"),  # live
+        ("2026-02-01T10:10:31.000Z", "ok"),  # an old file
+    ],
+)
+def test_events_that_are_whole_half_hours_old_when_they_arrive_point_to_the_zone(event: str, state: str) -> None:
+    found = arrived("x", SourceState(3, 3, 0, 0, event, "2026-03-01T10:10:31.000Z"))
+    assert found.state == state
+    assert ("zone" in found.remedy) == (state == "warning")
 
 
 def rows(url: str, **more: object) -> SourceSettings:

@@ -80,6 +80,14 @@ class Site:
         with socket.create_connection(("127.0.0.1", self.port + 1)) as peer:
             peer.sendall(linux(1) + b"\n")
 
+    def tap(self, *arguments: str) -> subprocess.Popen[str]:
+        """Begin to look at HL7, and return when the collector shows it."""
+        command = [sys.executable, "-m", "wardwatch", "collector", "tap", "hl7v2", "--config", str(self.config)]
+        child = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        records = self.folder / "data/collector/renai/reveals.ndjson"
+        wait_until(lambda: records.exists() and b'"access"' in records.read_bytes(), what="an audit event of the tap")
+        return child
+
     def states(self) -> dict[str, Any]:
         shown: dict[str, Any] = json.loads(self.run("status", "--json").stdout)["sources"]
         return shown
@@ -234,6 +242,8 @@ def test_check_of_a_running_collector_knows_its_own_ports_and_what_arrived(site:
         site.send()
         wait_until(lambda: site.states()["hl7v2"]["waiting"] == 0, what="all on the bus")
         done = site.run("check", "--json")
+        shown = site.run("check", "--samples").stdout
+        elsewhere = collector("check", "--config", str(site.config), WARDWATCH_DATA_DIR=str(site.folder / "other"))
         site.write(f'[[collector.sources]]\nparser = "cef"\ntransport = "tcp"\nlisten = "127.0.0.1:{free_port()}"\n')
         changed = site.run("check", "--json")
     found = [(each["part"].partition(" ")[0], each["state"], each["message"]) for each in json.loads(done.stdout)]
@@ -244,8 +254,32 @@ def test_check_of_a_running_collector_knows_its_own_ports_and_what_arrived(site:
     ]
     assert ("huawei_usg", "warning", "nothing has arrived") in found
     assert done.returncode == 0
+    events = [each["sample"] for each in json.loads(done.stdout) if each["sample"]]
+    assert [event["event.dataset"] for event in events] == ["hl7.v2", "linux.sshd"]
+    assert '"hospital.patient.id_token": "pt_' in shown
+    assert "9988" not in shown
+    assert ("topics", "ok") in [(part, state) for part, state, _ in found]
+    assert elsewhere.returncode == 1
+    assert "the running collector works in" in elsewhere.stdout
     assert changed.returncode == 1
     assert "the running collector does not listen on" in changed.stdout
+
+
+def test_tap_prints_records_for_machines_and_replay_takes_a_file(site: Site) -> None:
+    with site.running(), site.tap("--json", "--count", "2") as child:
+        site.send()
+        out, errors = child.communicate(timeout=60)
+        assert (child.returncode, errors) == (0, "")
+        first, second = map(json.loads, out.splitlines())
+        assert first["raw"].startswith("MSH|")
+        assert [row["outcomes"][0]["kind"] for row in (first, second)] == ["forwarded", "forwarded"]
+        old = site.folder / "old.hl7"
+        old.write_bytes(HL7 % 7)
+        done = site.run("replay", str(old), "--source", "hl7v2")
+        assert (done.returncode, done.stdout) == (
+            0,
+            "1 record: 1 became events, 0 filtered, 0 dead-lettered\n",
+        ), done.stderr
 
 
 def test_check_before_the_start_passes_and_settings_that_cannot_be_read_are_another_exit_code(site: Site) -> None:
@@ -262,7 +296,9 @@ def test_status_without_a_collector_says_where_none_answers_and_fails(site: Site
     assert f"no collector answers at http://127.0.0.1:{site.health_port}/health" in done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["init"], ["sources"], ["check"], ["status"]])
+@pytest.mark.parametrize(
+    "command", [[], ["init"], ["sources"], ["check"], ["status"], ["tap"], ["replay"], ["upgrade"]]
+)
 def test_help_of_the_collector_teaches_by_example(command: list[str]) -> None:
     shown = collector(*command, "--help").stdout
     assert "Example" in shown

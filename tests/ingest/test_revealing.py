@@ -10,7 +10,6 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from ingest.collector import reveals
 from ingest.parsers import Record, Site, parser
 from ingest.reveal import reveal
 from ingest.revealing import Asker, People, Request, Revealer
@@ -131,7 +130,7 @@ def test_a_reveal_by_command_reaches_the_bus_as_an_event_of_its_own_source(tmp_p
     assert run("people", typed="") == "li.na\tprivacy-officer\n"
     asked = run("tokens", token, "--as", "li.na", "--case", "INC-1", "--reason", REASON, typed=LI.password)
     assert asked == f"{token}\tMR1\n"
-    with running(tmp_path, reveals(settings, folder).settings) as site:
+    with running(tmp_path) as site:
         wait_until(lambda: site.counts("reveal")[0] == 1 and site.settled())
     (event,) = events(settings)
     assert event["event.dataset"] == "wardwatch.reveal"

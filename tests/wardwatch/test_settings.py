@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,14 @@ def test_a_secret_file_gives_a_setting(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "wardwatch_store").write_text("http://elastic:hush@es:9200\n")
     monkeypatch.setenv("WARDWATCH_SECRETS", str(tmp_path))
     assert load().store_url == "http://elastic:hush@es:9200"
+
+
+def test_a_secret_file_gives_a_setting_of_a_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wardwatch_bus_access__password").write_text("hush\n")
+    monkeypatch.setenv("WARDWATCH_SECRETS", str(tmp_path))
+    access = load(written(tmp_path, '[bus_access]\nuser = "renai"\n')).bus_access
+    assert (access.user, access.password.get_secret_value()) == ("renai", "hush")
+    assert "hush" not in repr(access)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +109,13 @@ def names(model: type[BaseModel], prefix: str = "") -> list[str]:
 def test_every_setting_is_documented() -> None:
     text = DOCS.read_text("utf-8")
     assert [name for name in names(Settings) if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("package", ["wardwatch", "ingest", "enrich", "detections", "dashboards"])
+def test_whoever_opens_the_bus_of_the_settings_opens_it_with_its_access(package: str) -> None:
+    sources = [path.read_text("utf-8") for path in (DOCS.parents[2] / package).rglob("*.py")]
+    calls = [call for text in sources for call in re.findall(r"open_\w+\([^()]*\.bus_url[^()]*\)", text)]
+    assert [call for call in calls if "bus_access" not in call] == []
 
 
 USER = '[[collector.sources]]\nparser = "snmp_trap"\ntransport = "snmp"\n[[collector.sources.users]]\nname = "ups"\n'

@@ -1,7 +1,7 @@
-"""The bus: ordered, partitioned, durable topics with consumer groups.
+"""The bus: ordered, partitioned, durable topics with consumer groups; and the outlet, the half a collector needs.
 
 Two adapters pass the same contract tests (tests/wardwatch/bus/test_contract.py): ``sqlite`` for one machine and
-``kafka`` for production. No stage knows which it has.
+``kafka`` for production. No stage knows which it has. A collector's outlet may also be a provider's ``relay``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from wardwatch.errors import RecordError, RecordTooLarge, SettingsError
+from wardwatch.settings import BusAccessSettings
 from wardwatch.topics import Topic
 
 Partition = tuple[str, int]
 """A topic's name and the number of one of its partitions."""
 
+NO_ACCESS = BusAccessSettings()
 MAX_RECORD_BYTES = 1_000_000
 FLUSH_S = 12.0
 """How long ``flush`` waits unless told: a broker that answers again after nine seconds costs no record a second try."""
@@ -105,19 +107,38 @@ class Consumer(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
-class Bus(Protocol):
-    """A connection to the topics. ``url`` names it in messages, without secrets."""
+class Outlet(Protocol):
+    """What a collector needs of a bus: that its topics are there, and to write. ``url`` has no secrets."""
 
     url: str
 
     def ensure_topics(self, topics: Iterable[Topic]) -> None:
-        """Create the topics that are missing; existing ones stay as they are. Raises BusUnavailable."""
+        """Create the topics that are missing; existing ones stay as they are.
 
-    def topics(self) -> dict[str, int]:
-        """Return the existing topics and their number of partitions."""
+        Raises BusUnavailable, and BusRefused where they are missing and not ours to create.
+        """
 
     def producer(self) -> Producer:
         """Return a new producer."""
+
+    def may_write(self, topic: str) -> bool | None:
+        """Tell whether this account may write to a topic, None where there is none that it may see.
+
+        Raises BusUnavailable.
+        """
+
+    def ping(self) -> None:
+        """Return when the bus answers; raises BusUnavailable."""
+
+    def close(self) -> None:
+        """Release the connection."""
+
+
+class Bus(Outlet, Protocol):
+    """A connection to the topics."""
+
+    def topics(self) -> dict[str, int]:
+        """Return the existing topics and their number of partitions."""
 
     def consumer(
         self,
@@ -150,24 +171,32 @@ class Bus(Protocol):
     def lag(self, group: str, *, topics: Sequence[str] = (), prefix: str = "") -> dict[Partition, int]:
         """Return for each partition how many records the group has not committed."""
 
-    def ping(self) -> None:
-        """Return when the bus answers; raises BusUnavailable."""
 
-    def close(self) -> None:
-        """Release the connection."""
+def open_bus(url: str, access: BusAccessSettings = NO_ACCESS) -> Bus:
+    """Open ``sqlite:///path/to/bus.sqlite``, ``kafka://host:port[,host:port]`` or, with TLS, ``kafkas://…``.
 
-
-def open_bus(url: str) -> Bus:
-    """Open ``sqlite:///path/to/bus.sqlite`` or ``kafka://host:port[,host:port]``; raises SettingsError."""
+    Raises SettingsError.
+    """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
         from wardwatch.bus.sqlite import SqliteBus
 
         return SqliteBus(url)
-    if scheme == "kafka":
+    if scheme in ("kafka", "kafkas"):
         from wardwatch.bus.kafka import KafkaBus
 
-        return KafkaBus(url)
+        return KafkaBus(url, access)
+    if scheme == "https":
+        raise SettingsError("a relay takes records and gives none", step="settings", remedy="run this at the provider")
     raise SettingsError(
-        f"{scheme or url!r} is no bus", step="settings", remedy="WARDWATCH_BUS=sqlite:///… or kafka://host:port"
+        f"{scheme or url!r} is no bus", step="settings", remedy="WARDWATCH_BUS=sqlite:///… or kafkas://host:port"
     )
+
+
+def open_outlet(url: str, access: BusAccessSettings = NO_ACCESS) -> Outlet:
+    """Open a bus, or ``https://host:port`` of a provider's relay, to write only; raises SettingsError."""
+    if urlsplit(url).scheme == "https":
+        from wardwatch.bus.relay import Relay
+
+        return Relay(url, access)
+    return open_bus(url, access)

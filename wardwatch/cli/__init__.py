@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "wardwatch.cli.run:run",
     "doctor": "wardwatch.cli.doctor:doctor",
     "init": "wardwatch.cli.init:init",
+    "enrol": "ingest.relay.cli:enrol",
     "collector": "ingest.cli_collector:collector",
     "parse": "ingest.cli:parse",
     "detect": "detections.cli.detect:detect",

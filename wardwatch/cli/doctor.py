@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wardwatch import stage
-from wardwatch.bus import Bus, open_bus
+from wardwatch.bus import Outlet, open_outlet
 from wardwatch.errors import WardwatchError
 from wardwatch.settings import Settings, load
 from wardwatch.store import Store, open_store
@@ -47,7 +47,7 @@ def doctor(
 
 def _everything(settings: Settings) -> list[dict[str, Any]]:
     checks = [
-        _port("bus", open_bus(settings.bus_url), "is WARDWATCH_BUS right and the broker up?"),
+        _port("bus", open_outlet(settings.bus_url, settings.bus_access), "is WARDWATCH_BUS right and the broker up?"),
         _port("store", open_store(settings.store_url), "is WARDWATCH_STORE right and the server up?"),
     ]
     for name in stage.STAGES:
@@ -56,7 +56,7 @@ def _everything(settings: Settings) -> list[dict[str, Any]]:
     return checks
 
 
-def _port(part: str, port: Bus | Store, remedy: str) -> dict[str, Any]:
+def _port(part: str, port: Outlet | Store, remedy: str) -> dict[str, Any]:
     try:
         port.ping()
         return {"part": part, "ok": True, "message": port.url}

@@ -15,8 +15,6 @@ from wardwatch.errors import SettingsError
 from wardwatch.settings import Settings, load
 from wardwatch.supervisor import Spec, Supervisor
 
-_ONE_MACHINE = ["matcher", "alerter", "archiver", "scheduler", "console"]
-
 
 def run(
     stages: Annotated[
@@ -27,10 +25,11 @@ def run(
     matchers: Annotated[int, typer.Option(help="How many matchers the supervisor starts.", min=1)] = 1,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
-    """Run stages: collector, matcher, alerter, archiver, scheduler, console.
+    """Run stages: collector, matcher, alerter, archiver, scheduler, console, relay.
 
-    Without a stage: everything the provider runs on one machine, and a collector when the settings name a tenant.
-    SIGTERM drains and ends within 10 s.
+    Without a stage: everything the provider runs on one machine, and a collector when the settings name a tenant. A
+    relay, by which collectors reach the provider over HTTPS, runs where it is named. SIGTERM drains and ends within
+    10 s.
 
     [bold]Examples[/bold]
 
@@ -41,7 +40,7 @@ def run(
     WARDWATCH_BUS=kafka://k1:9092 wardwatch run matcher   one matcher on Kafka
     """
     settings = load(config)
-    names = stages or [*(["collector"] if settings.collector.tenant else []), *_ONE_MACHINE]
+    names = stages or [*(["collector"] if settings.collector.tenant else []), *stage.ONE_MACHINE]
     for name in names:
         if name not in stage.STAGES:
             raise SettingsError(f"{name!r} is no stage", step="run", remedy=f"one of {', '.join(stage.STAGES)}")

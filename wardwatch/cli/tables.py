@@ -114,7 +114,8 @@ def load_rows(
 
 @contextmanager
 def _opened() -> Iterator[Tables]:
-    bus = open_bus(load_settings().bus_url)
+    settings = load_settings()
+    bus = open_bus(settings.bus_url, settings.bus_access)
     opened = Tables(bus)
     try:
         bus.ensure_topics([TABLES])

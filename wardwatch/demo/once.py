@@ -190,7 +190,7 @@ def _forwarded(stand: Stand) -> bool:
 
 
 def _consumed(stand: Stand) -> bool:
-    bus = open_bus(stand.settings.bus_url)
+    bus = open_bus(stand.settings.bus_url, stand.settings.bus_access)
     try:
         behind = [bus.lag(group, prefix=topics.EVENTS_PREFIX) for group in ("archiver", "matcher")]
         # matches are complete only when the matcher has caught up, so the alerter is asked after it

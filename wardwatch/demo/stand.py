@@ -29,7 +29,7 @@ from wardwatch.demo.hospital import HOSPITALS, Hospital
 from wardwatch.demo.senders import FileSender, HttpSender, MllpSender, Sender, TcpSender, UdpSender
 from wardwatch.errors import SettingsError
 from wardwatch.settings import Settings
-from wardwatch.stage import STAGES, health_port
+from wardwatch.stage import ONE_MACHINE, health_port
 from wardwatch.store import open_store
 from wardwatch.supervisor import Spec, Supervisor
 from wardwatch.tables import Tables, read_csv
@@ -135,7 +135,7 @@ class Stand:
     def prepare(self) -> None:
         """Create topics, tables and users; raises Unavailable when bus or store do not answer."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        bus, store = open_bus(self.settings.bus_url), open_store(self.settings.store_url)
+        bus, store = open_bus(self.settings.bus_url, self.settings.bus_access), open_store(self.settings.store_url)
         tenants = [site.hospital.tenant for site in self.sites]
         bus.ensure_topics([*topics.shared(), *(topic for name in tenants for topic in topics.of_tenant(name))])
         store.setup()
@@ -158,7 +158,7 @@ class Stand:
         """Return the processes: a collector per hospital and one of each other stage."""
         common = self.environment()
         collectors = [Spec("collector", site.instance, site.write_settings(), common) for site in self.sites]
-        return [*collectors, *(Spec(name, environment=common) for name in STAGES if name != "collector")]
+        return [*collectors, *(Spec(name, environment=common) for name in ONE_MACHINE)]
 
     def environment(self) -> Mapping[str, str]:
         """Return the environment of every process."""
@@ -203,7 +203,7 @@ class Stand:
     def ready(self) -> bool:
         """Tell whether every process answers and every part of it works."""
         states = [self.health("collector", site.instance) for site in self.sites]
-        states += [self.health(name) for name in STAGES if name != "collector"]
+        states += [self.health(name) for name in ONE_MACHINE]
         return all(state is not None and state["ok"] and state["parts"] for state in states)
 
     def _add_user(self, user: User) -> None:

@@ -9,12 +9,14 @@ import socket
 import subprocess
 import tempfile
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
 from wardwatch.bus.kafka import KafkaBus
 from wardwatch.errors import BusUnavailable
+from wardwatch.testing.certificates import Authority
 from wardwatch.testing.maven import CACHE, fetch, java
 from wardwatch.testing.ports import free_port, wait_until
 
@@ -24,8 +26,8 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
+listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}{doors}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker}{doors}
 controller.listener.names=CONTROLLER
 log.dirs={folder}/data
 offsets.topic.replication.factor=1
@@ -35,21 +37,46 @@ transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 """
+_SECURE = """\
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
+inter.broker.listener.name=PLAINTEXT
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+ssl.keystore.type=PEM
+ssl.keystore.location={server}
+ssl.truststore.type=PEM
+ssl.truststore.location={authority}
+listener.name.ssl.ssl.client.auth=required
+sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=\
+ org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasl_ssl.plain.sasl.jaas.config=\
+ org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
+"""
 
 
 class KafkaServer:
-    """Starts on entering and is gone, with its data, on leaving; raises SettingsError without Maven or a JDK 17."""
+    """Starts on entering and is gone, with its data, on leaving; raises SettingsError without Maven or a JDK 17.
 
-    def __init__(self) -> None:
+    ``more`` are further properties, ``doors`` the ports of further listeners by their name.
+    """
+
+    def __init__(self, more: str = "", doors: Mapping[str, int] = {}) -> None:
         jars = fetch(CACHE / "kafka-4.3.0", "-f", str(_POM), "dependency:copy-dependencies", "-DincludeScope=runtime")
         self._java = [str(java(17) / "bin" / "java"), "-Xmx512m", "-cp", f"{jars}/*"]
         self._folder = Path(tempfile.mkdtemp(prefix="wardwatch-kafka-"))
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        properties = _PROPERTIES.format(broker=self._port, controller=free_port(), folder=self._folder)
+        properties = _PROPERTIES.format(
+            broker=self._port,
+            controller=free_port(),
+            folder=self._folder,
+            doors="".join(f",{name}://127.0.0.1:{port}" for name, port in doors.items()),
+        )
         self._config = self._folder / "server.properties"
-        self._config.write_text(properties, "utf-8")
+        self._config.write_text(properties + more, "utf-8")
         self.url = f"kafka://127.0.0.1:{self._port}"
+        self.data = self._folder / "data"
 
     def __enter__(self) -> Self:
         try:
@@ -117,3 +144,21 @@ class KafkaServer:
         done = subprocess.run([*self._java, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 as above
         if done.returncode:
             raise RuntimeError(f"StorageTool failed: {(done.stdout + done.stderr)[-2000:]}")
+
+
+class SecureKafkaServer(KafkaServer):
+    """A broker that checks certificates, passwords and rights (StandardAuthorizer).
+
+    ``url`` is the door of its administrator, who needs no password; ``tls_url`` asks for a certificate of
+    ``authority``; at ``sasl_url`` the user may sign in by PLAIN, and by SCRAM whoever was given a password for it.
+    """
+
+    user, password = "zhongxin", "a-password"
+
+    def __init__(self, authority: Authority) -> None:
+        ports = {"SSL": free_port(), "SASL_SSL": free_port()}
+        own = {"server": authority.issue("broker").both, "authority": authority.path}
+        super().__init__(_SECURE.format(user=self.user, password=self.password, **own), ports)
+        self.authority = authority
+        self.tls_url = f"kafkas://127.0.0.1:{ports['SSL']}"
+        self.sasl_url = f"kafkas://127.0.0.1:{ports['SASL_SSL']}"

@@ -95,13 +95,11 @@ def test_two_hundred_idle_or_half_sent_connections_do_not_delay_another(tmp_path
 @pytest.mark.parametrize("how", TRANSPORTS)
 def test_garbage_ends_its_own_connection_only(tmp_path: Path, pki: Pki, how: str, garbage: bytes) -> None:
     with running(tmp_path, source_of(how, pki)) as site:
-        with socket.create_connection(("127.0.0.1", site.port()), 10) as peer:
+        # it may be closed before it has read everything
+        with socket.create_connection(("127.0.0.1", site.port()), 10) as peer, suppress(OSError):
             peer.sendall(garbage)
             peer.shutdown(socket.SHUT_WR)
-            try:
-                while peer.recv(4096):
-                    pass
-            except ConnectionResetError:
+            while peer.recv(4096):
                 pass
         served(site, pki)
 

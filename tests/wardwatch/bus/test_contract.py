@@ -341,3 +341,9 @@ def test_history_reads_what_lies_before_an_offset_since_a_moment(bus: Bus, name:
     later = records[-1].timestamp_ms + 1
     assert list(bus.history(partition, later, 15)) == []
     assert list(bus.history(partition, 0, 0)) == []
+
+
+def test_who_may_write_to_a_topic_is_told_and_a_topic_that_is_missing_is_none(bus: Bus, name: str) -> None:
+    assert bus.may_write(name) is None
+    bus.ensure_topics([Topic(name, 1)])
+    assert bus.may_write(name) is True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from kafka.admin import MemberToRemove
 from tests.wardwatch.bus.conftest import Collect
 from wardwatch.bus import Consumer, Producer, Record
 from wardwatch.bus.kafka import KafkaBus
-from wardwatch.errors import BusUnavailable, SettingsError
+from wardwatch.errors import BusUnavailable, RecordTooLarge, SettingsError
 from wardwatch.testing.kafka import KafkaServer
 from wardwatch.testing.ports import wait_until
 from wardwatch.topics import Topic
@@ -44,13 +45,14 @@ def test_bytes_that_no_codec_reads_are_handed_over_and_the_next_record_follows(
 
 _HOARD = """
 import os, sys
+from wardwatch.bus.kafka.client import Cluster
 from wardwatch.bus.kafka.producer import KafkaRecordProducer
 from wardwatch.errors import BusUnavailable
 server, topic, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-producer = KafkaRecordProducer([server], in_flight_bytes=limit, block_s=0.5)
+producer = KafkaRecordProducer(Cluster((server,)), in_flight_bytes=limit, block_s=0.5)
 producer.send(topic, b"first")
 producer.flush()
 print("connected", flush=True)
@@ -263,3 +265,27 @@ def test_without_crc32c_the_bus_refuses_to_start(monkeypatch: pytest.MonkeyPatch
 def test_a_url_that_names_no_servers_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="host:port"):
         KafkaBus(url)
+
+
+def test_of_a_batch_that_is_too_large_for_its_topic_only_the_record_that_is_too_large_alone_is_refused(
+    kafka_server: KafkaServer, bus: KafkaBus, name: str, collect: Collect
+) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=kafka_server.url.removeprefix("kafka://"))
+    admin.create_topics({name: {"num_partitions": 1, "configs": {"max.message.bytes": "3000"}}}, wait_for_metadata=True)
+    admin.close()
+    small = [os.urandom(1000) for _ in range(10)]
+    producer = bus.producer()
+    for value in small:
+        producer.send(name, value)
+    producer.flush()
+    producer.send(name, small[0])
+    producer.send(name, os.urandom(9000))
+    with pytest.raises(RecordTooLarge):
+        producer.flush()
+    producer.send(name, b"after")
+    producer.flush()
+    producer.close()
+    with bus.reader([name]) as reader:
+        values = [record.value for record in collect(reader, 11)]
+    assert values[:10] == small
+    assert values[-1] == b"after"

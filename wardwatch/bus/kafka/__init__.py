@@ -10,49 +10,77 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.errors import TopicAlreadyExistsError
+from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
+from kafka.errors import (
+    AuthorizationError,
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    NotCoordinatorError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+)
 
-from wardwatch.bus import Partition, Record
-from wardwatch.bus.kafka.client import CLIENT, connected, translated
+from wardwatch.bus import NO_ACCESS, Partition, Record
+from wardwatch.bus.kafka.client import CLIENT, GRANT, Cluster, connected, security, translated
 from wardwatch.bus.kafka.connection import records
 from wardwatch.bus.kafka.consumer import KafkaGroupConsumer
 from wardwatch.bus.kafka.follower import KafkaFollower
 from wardwatch.bus.kafka.producer import KafkaRecordProducer
 from wardwatch.bus.kafka.reader import KafkaReader
-from wardwatch.errors import BusUnavailable, SettingsError
+from wardwatch.errors import BusRefused, BusUnavailable, SettingsError
+from wardwatch.settings import BusAccessSettings
 from wardwatch.topics import Topic
 
+_NO_COORDINATOR = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}")
 
 
 class KafkaBus:
-    """``kafka://host:port,host:port``; connects at first use.
+    """``kafka://host:port,host:port``, with TLS ``kafkas://…``; connects at first use.
 
-    Raises SettingsError for a wrong URL, and without crc32c, since the pure-Python checksum of kafka-python is some
-    eighty times slower.
+    Raises SettingsError for a wrong URL or access, and without crc32c, since the pure-Python checksum of kafka-python
+    is some eighty times slower.
     """
 
-    def __init__(self, url: str) -> None:
-        servers = urlsplit(url).netloc.split(",")
+    def __init__(self, url: str, access: BusAccessSettings = NO_ACCESS) -> None:
+        scheme, servers = urlsplit(url).scheme, urlsplit(url).netloc.split(",")
         if not all(_SERVER.fullmatch(server) for server in servers):
             raise SettingsError(
-                "bus is no list of Kafka servers", step="settings", remedy="kafka://host:port,host:port"
+                "bus is no list of Kafka servers", step="settings", remedy=f"{scheme}://host:port,host:port"
             )
         if find_spec("crc32c") is None:
             raise SettingsError("crc32c is not installed", step="bus", remedy="pip install crc32c")
         self.url = url
-        self._servers = servers
+        self._cluster = Cluster(tuple(servers), security(scheme, access))
 
     def ensure_topics(self, topics: Iterable[Topic]) -> None:
-        """Create the topics that are missing, with the brokers' default replication."""
+        """Create the topics that are missing, with the brokers' default replication.
+
+        Raises BusRefused where one is missing, or hidden from us, and we may not create it.
+        """
         with self._admin() as admin:
             existing = set(admin.list_topics())
             missing = {topic.name: _options(topic) for topic in topics if topic.name not in existing}
             if missing:
                 try:
                     admin.create_topics(missing, wait_for_metadata=True)
+                except AuthorizationError as error:
+                    reason = f"{', '.join(missing)}: missing, or not ours to write ({type(error).__name__})"
+                    raise BusRefused(reason, step="bus", record=str(self._cluster), remedy=GRANT) from error
                 except TopicAlreadyExistsError:
                     admin.wait_for_topics(list(missing))  # another process was faster
+
+    def allow_writing(self, principal: str, topics: Sequence[str]) -> None:
+        """Let a principal such as ``User:CN=renai`` write to topics and see them, no more; raises BusUnavailable."""
+        patterns = [ResourcePattern(ResourceType.TOPIC, topic) for topic in topics]
+        operations = (ACLOperation.WRITE, ACLOperation.DESCRIBE)
+        acls = [
+            ACL(principal, "*", each, ACLPermissionType.ALLOW, pattern) for pattern in patterns for each in operations
+        ]
+        with self._admin() as admin:
+            failed = admin.create_acls(acls)["failed"]
+            if failed:
+                raise failed[0]
 
     def topics(self) -> dict[str, int]:
         """Return the existing topics and their number of partitions."""
@@ -65,7 +93,7 @@ class KafkaBus:
 
     def producer(self) -> KafkaRecordProducer:
         """Return a new producer."""
-        return KafkaRecordProducer(self._servers)
+        return KafkaRecordProducer(self._cluster)
 
     def consumer(
         self,
@@ -76,17 +104,17 @@ class KafkaBus:
         on_assign: Callable[[set[Partition]], None] | None = None,
     ) -> KafkaGroupConsumer:
         """Join the group at the first ``poll``."""
-        return KafkaGroupConsumer(self._servers, group, tuple(topics), prefix, on_assign)
+        return KafkaGroupConsumer(self._cluster, group, tuple(topics), prefix, on_assign)
 
     def reader(
         self, topics: Sequence[str] = (), *, prefix: str = "", start: Literal["earliest", "latest"] = "earliest"
     ) -> KafkaReader:
         """Return a consumer without a group; "latest" is the end at the first ``poll``."""
-        return KafkaReader(self._servers, lambda: self._partitions(topics, prefix), start)
+        return KafkaReader(self._cluster, lambda: self._partitions(topics, prefix), start)
 
     def follower(self, topics: Sequence[str], offsets: Mapping[Partition, int]) -> KafkaFollower:
         """Return a consumer without a group that begins at the caller's offsets."""
-        return KafkaFollower(self._servers, lambda: self._partitions(topics, ""), offsets)
+        return KafkaFollower(self._cluster, lambda: self._partitions(topics, ""), offsets)
 
     def history(self, partition: Partition, since_ms: int, before: int) -> Iterator[Record]:
         """Yield the records from a moment up to an offset, as the brokers keep them."""
@@ -112,8 +140,7 @@ class KafkaBus:
     def lag(self, group: str, *, topics: Sequence[str] = (), prefix: str = "") -> dict[Partition, int]:
         """Return for each partition how many records the group has not committed."""
         partitions = self._partitions(topics, prefix)
-        with self._admin() as admin:
-            stored = admin.list_group_offsets({group: partitions})[group] if partitions else {}
+        stored = self._stored(group, partitions) if partitions else {}
         with self._client() as client:
             firsts = client.beginning_offsets(partitions, timeout_ms=CLIENT["request_timeout_ms"])
             ends = client.end_offsets(partitions, timeout_ms=CLIENT["request_timeout_ms"])
@@ -121,6 +148,25 @@ class KafkaBus:
         return {
             (each.topic, each.partition): ends[each] - max(committed.get(each, 0), firsts[each]) for each in partitions
         }
+
+    def may_write(self, topic: str) -> bool | None:
+        """Ask the brokers for this account's operations on the topic (KIP-430)."""
+        with self._admin() as admin:
+            (found,) = admin.describe_topics([topic])
+        if found["error_code"]:
+            return False if found["error_code"] == TopicAuthorizationFailedError.errno else None
+        return "WRITE" in found["authorized_operations"]
+
+    def _stored(self, group: str, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
+        """Return what the group has committed: nothing where no group has ever joined, and so nobody keeps offsets."""
+        with self._admin() as admin:
+            begun = "__consumer_offsets" in admin.list_topics()
+            try:
+                return dict(admin.list_group_offsets({group: partitions})[group])
+            except _NO_COORDINATOR:
+                if begun:
+                    raise
+                return {}
 
     def ping(self) -> None:
         """Return when a broker answers."""
@@ -140,8 +186,8 @@ class KafkaBus:
 
     @contextmanager
     def _admin(self) -> Iterator[Any]:
-        with translated(self._servers):
-            admin = connected(KafkaAdminClient, self._servers)
+        with translated(self._cluster):
+            admin = connected(KafkaAdminClient, self._cluster)
             try:
                 yield admin
             finally:
@@ -149,8 +195,8 @@ class KafkaBus:
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
-        with translated(self._servers):
-            client = connected(KafkaConsumer, self._servers, group_id=None)
+        with translated(self._cluster):
+            client = connected(KafkaConsumer, self._cluster, group_id=None)
             try:
                 yield client
             finally:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
 
 from wardwatch.bus import Partition, Record
-from wardwatch.bus.kafka.client import connected, translated
+from wardwatch.bus.kafka.client import Cluster, connected, translated
 from wardwatch.errors import BusUnavailable
 
 SILENT_S = 7.0
@@ -32,8 +31,8 @@ Batches = dict[TopicPartition, list[Record]]
 class Connection:
     """A client that is made at the first ``poll``."""
 
-    def __init__(self, servers: Sequence[str], group: str | None) -> None:
-        self._servers = servers
+    def __init__(self, cluster: Cluster, group: str | None) -> None:
+        self._cluster = cluster
         self._group = group
         self._client: Any = None
         self._heard = float("-inf")
@@ -48,7 +47,7 @@ class Connection:
         """Leave without committing."""
         client, self._client = self._client, None
         if client is not None:
-            with translated(self._servers):
+            with translated(self._cluster):
                 client.close(autocommit=False, timeout_ms=5_000)
 
     def __enter__(self) -> Self:
@@ -59,7 +58,7 @@ class Connection:
 
     def _connect(self) -> None:
         if self._client is None:
-            self._client = connected(KafkaConsumer, self._servers, group_id=self._group, **_CONSUMER)
+            self._client = connected(KafkaConsumer, self._cluster, group_id=self._group, **_CONSUMER)
             self._client._cluster.add_listener(self._hear)
             self._hear()
             self._subscribe()
@@ -73,9 +72,7 @@ class Connection:
     def _fetch(self, max_records: int, timeout_s: float) -> Batches:
         batches: Batches = self._client.poll(timeout_ms=max(int(timeout_s * 1000), 0), max_records=max_records)
         if not batches and time.monotonic() - self._heard > SILENT_S:
-            raise BusUnavailable(
-                f"no broker has answered for {SILENT_S:.0f} s", step="bus", record=",".join(self._servers)
-            )
+            raise BusUnavailable(f"no broker has answered for {SILENT_S:.0f} s", step="bus", record=str(self._cluster))
         return batches
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from kafka import TopicPartition
@@ -16,7 +16,7 @@ from kafka.errors import (
 from kafka.structs import OffsetAndMetadata
 
 from wardwatch.bus import Partition, Record
-from wardwatch.bus.kafka.client import CLIENT, translated
+from wardwatch.bus.kafka.client import CLIENT, Cluster, translated
 from wardwatch.bus.kafka.connection import Batches, Connection, records
 from wardwatch.bus.losses import Losses
 from wardwatch.errors import BusUnavailable
@@ -32,13 +32,13 @@ class KafkaGroupConsumer(Connection):
 
     def __init__(
         self,
-        servers: Sequence[str],
+        cluster: Cluster,
         group: str,
         topics: tuple[str, ...],
         prefix: str,
         on_assign: Callable[[set[Partition]], None] | None,
     ) -> None:
-        super().__init__(servers, group)
+        super().__init__(cluster, group)
         self._topics = topics
         self._prefix = prefix
         self._on_assign = on_assign
@@ -49,7 +49,7 @@ class KafkaGroupConsumer(Connection):
 
     def poll(self, *, max_records: int = 500, timeout_s: float = 1.0) -> list[Record]:
         """Return the next records of the partitions held."""
-        with translated(self._servers):
+        with translated(self._cluster):
             self._connect()
             batches = self._fetch(max_records, timeout_s)
             try:
@@ -66,7 +66,7 @@ class KafkaGroupConsumer(Connection):
         if not reached:
             return
         offsets = {each: OffsetAndMetadata(at, "", -1) for each, at in reached.items()}
-        with translated(self._servers):
+        with translated(self._cluster):
             try:
                 self._client.commit(offsets, timeout_ms=CLIENT["request_timeout_ms"])
             except _LOST as error:
@@ -83,7 +83,7 @@ class KafkaGroupConsumer(Connection):
         if self._client is None:
             return
         try:
-            with translated(self._servers):
+            with translated(self._cluster):
                 self._next = self._committed(self._client.assignment())
                 for each in self._client.assignment():
                     if each in self._next:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import structlog
 from kafka import TopicPartition
 
 from wardwatch.bus import Partition, Record
-from wardwatch.bus.kafka.client import CLIENT, translated
+from wardwatch.bus.kafka.client import CLIENT, Cluster, translated
 from wardwatch.bus.kafka.connection import Batches, Connection, records
 
 log = structlog.get_logger()
@@ -25,11 +25,11 @@ class KafkaFollower(Connection):
 
     def __init__(
         self,
-        servers: Sequence[str],
+        cluster: Cluster,
         discover: Callable[[], list[TopicPartition]],
         offsets: Mapping[Partition, int],
     ) -> None:
-        super().__init__(servers, None)
+        super().__init__(cluster, None)
         self._discover = discover
         self._discovered = float("-inf")
         self.offsets = dict(offsets)
@@ -37,7 +37,7 @@ class KafkaFollower(Connection):
 
     def poll(self, *, max_records: int = 500, timeout_s: float = 1.0) -> list[Record]:
         """Return the next records of all partitions, [] when none came in time; raises BusUnavailable."""
-        with translated(self._servers):
+        with translated(self._cluster):
             self._connect()
             if time.monotonic() - self._discovered > _DISCOVER_S:
                 self._assign()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
 
 from wardwatch.bus import FLUSH_S, check_size
-from wardwatch.bus.kafka.client import connected, ours, translated
+from wardwatch.bus.kafka.client import Cluster, connected, ours, translated
 from wardwatch.errors import BusUnavailable
 
 IN_FLIGHT_BYTES = 32 * 2**20
@@ -28,8 +28,8 @@ class KafkaRecordProducer:
     done here. After a failure the client is dropped, so that what it still holds can't overtake what is sent again.
     """
 
-    def __init__(self, servers: Sequence[str], *, in_flight_bytes: int = IN_FLIGHT_BYTES, block_s: float = _BLOCK_S):
-        self._servers = servers
+    def __init__(self, cluster: Cluster, *, in_flight_bytes: int = IN_FLIGHT_BYTES, block_s: float = _BLOCK_S):
+        self._cluster = cluster
         self._limit_bytes = in_flight_bytes
         self._block_s = block_s
         self._client: Any = None
@@ -48,7 +48,7 @@ class KafkaRecordProducer:
         size = check_size(topic, value, key, headers) + _RECORD_OVERHEAD
         if not self._answers.room(size, self._limit_bytes, self._block_s):
             self._fail(f"{self._limit_bytes} bytes in flight and no answer in {self._block_s:.0f} s")
-        with translated(self._servers):
+        with translated(self._cluster):
             future = self._connected().send(
                 topic,
                 value=value,
@@ -64,15 +64,17 @@ class KafkaRecordProducer:
             return
         try:
             self._client.flush(timeout=timeout_s)
+        except UnknownError:
+            pass  # "Future not done": a batch too large for its topic is being split; each record's own answer comes
         except KafkaError as error:
             self._drop()
-            raise ours(error, self._servers) from error
+            raise ours(error, self._cluster) from error
         if not self._answers.all_in(max(deadline - time.monotonic(), 0.1)):
             self._fail(f"not acknowledged in {timeout_s:.0f} s")
         failed = self._answers.error
         if failed is not None:
             self._drop()
-            raise ours(failed, self._servers)
+            raise ours(failed, self._cluster)
 
     def close(self) -> None:
         """Drop what was not flushed."""
@@ -82,7 +84,7 @@ class KafkaRecordProducer:
         if self._client is None:
             self._client = connected(
                 KafkaProducer,
-                self._servers,
+                self._cluster,
                 acks="all",
                 enable_idempotence=True,
                 compression_type="lz4",
@@ -96,7 +98,7 @@ class KafkaRecordProducer:
 
     def _fail(self, reason: str) -> None:
         self._drop()
-        raise BusUnavailable(reason, step="send", record=",".join(self._servers))
+        raise BusUnavailable(reason, step="send", record=str(self._cluster))
 
     def _drop(self) -> None:
         client, self._client = self._client, None

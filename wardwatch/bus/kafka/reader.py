@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from kafka import TopicPartition
 
 from wardwatch.bus import Partition, Record
-from wardwatch.bus.kafka.client import CLIENT, translated
+from wardwatch.bus.kafka.client import CLIENT, Cluster, translated
 from wardwatch.bus.kafka.connection import Connection, records
 
 _DISCOVER_S = 3.0
@@ -20,11 +20,11 @@ class KafkaReader(Connection):
 
     def __init__(
         self,
-        servers: Sequence[str],
+        cluster: Cluster,
         discover: Callable[[], list[TopicPartition]],
         start: Literal["earliest", "latest"],
     ) -> None:
-        super().__init__(servers, None)
+        super().__init__(cluster, None)
         self._discover = discover
         self._latest = start == "latest"
         self._began: dict[TopicPartition, int] = {}
@@ -33,7 +33,7 @@ class KafkaReader(Connection):
 
     def poll(self, *, max_records: int = 500, timeout_s: float = 1.0) -> list[Record]:
         """Return the next records of all partitions."""
-        with translated(self._servers):
+        with translated(self._cluster):
             self._connect()
             if time.monotonic() - self._discovered > _DISCOVER_S:
                 self._assign()

@@ -88,6 +88,10 @@ class SqliteBus:
                 for lane in lanes(connection, Subscription(tuple(topics), prefix))
             }
 
+    def may_write(self, topic: str) -> bool | None:
+        """Tell whether the topic exists: who opens the file may write."""
+        return True if topic in self.topics() else None
+
     def ping(self) -> None:
         """Return when the file can be read and written."""
         with self._file.opened() as connection, transaction(connection):
