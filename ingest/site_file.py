@@ -22,7 +22,7 @@ from wardwatch.errors import SettingsError
 from wardwatch.settings import TRANSPORTS, CollectorSettings, Settings, SourceSettings
 
 _FORM = "PARSER=TRANSPORT://PLACE, such as hl7v2=mllp://0.0.0.0:2575 or oracle_unified=oracle://soc@his-db:1521/HIS"
-_SECURE = {"tls": "tls", "mllps": "mllp", "https": "http"}
+_SECURE = {"tls": "tls", "mllps": "mllp", "https": "http", "kafkas": "kafka"}
 """How a transport that needs a certificate is named in the form above."""
 _TOKEN_BYTES = 24
 _ADDRESSED: dict[str, Literal["sftp", "s3", "mqtt"]] = {"sftp": "sftp", "s3": "s3", "mqtt": "mqtt", "mqtts": "mqtt"}
@@ -63,7 +63,7 @@ def source_from(text: str, files: Files = Files()) -> SourceSettings:
     if transport == "sql":
         return _database(name, how, files)
     if transport == "kafka":
-        topics = SourceSettings(parser=name, transport="kafka", url=how)
+        topics = _addressed(name, "kafka", how, files)
         topics_of(topics)
         return topics
     if scheme in _ADDRESSED:
@@ -95,7 +95,7 @@ def _database(name: str, url: str, files: Files) -> SourceSettings:
     return source
 
 
-def _addressed(name: str, transport: Literal["sftp", "s3", "mqtt"], url: str, files: Files) -> SourceSettings:
+def _addressed(name: str, transport: Literal["sftp", "s3", "mqtt", "kafka"], url: str, files: Files) -> SourceSettings:
     """Return a source of files, objects or messages; what it lacks, ``collector check`` names."""
     login, plain = _login(name, url, files)
     given = {"certificate": files.certificate, "key": files.key, "known_hosts": files.known_hosts}

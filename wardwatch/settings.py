@@ -27,6 +27,7 @@ from wardwatch.topics import TENANT
 
 PREFIX = "WARDWATCH_"
 _NOT_SETTINGS = ("WARDWATCH_CONFIG", "WARDWATCH_SECRETS", "WARDWATCH_TEST_")
+Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -45,7 +46,7 @@ TRANSPORTS: dict[str, tuple[str, ...]] = {
     "s3": ("url", "endpoint", "addressing", "region", "user", "password", "password_file", "authorities", "every_s"),
     "mqtt": ("url", "user", "password", "password_file", "certificate", "key", "authorities", "client"),
     "sql": ("url", "user", "password", "password_file", "authorities", "query", "cursor", "every_s", "lag_s"),
-    "kafka": ("url",),
+    "kafka": ("url", "authorities", "certificate", "key", "user", "password", "password_file", "mechanism"),
     "snmp": ("listen", "community", "users"),
     "flow": ("listen",),
 }
@@ -108,6 +109,9 @@ class SourceSettings(_Section):
     region: str = Field("", description="Region of the bucket.")
     client: str = Field(
         "", description="MQTT client identifier; default from tenant and url. The broker keeps messages for it."
+    )
+    mechanism: Mechanism = Field(
+        "SCRAM-SHA-512", description="How Kafka is shown user and password: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN."
     )
     query: str = Field("", description="SELECT of the rows, without order; default the parser's own.")
     cursor: tuple[str, ...] = Field(
@@ -191,7 +195,7 @@ class BusAccessSettings(_Section):
     key: Path | None = Field(None, description="PEM private key of that certificate.")
     user: str = Field("", description="Name for Kafka where no certificate says it (SASL).")
     password: SecretStr = Field(SecretStr(""), description="Password of that user.")
-    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+    mechanism: Mechanism = Field(
         "SCRAM-SHA-512", description="How user and password are shown: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN."
     )
     proxy: SecretStr = Field(

@@ -10,6 +10,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 import orjson
+from pydantic import SecretStr, ValidationError
 
 from ingest.framing import MAX_FRAME_BYTES
 from ingest.intake import Source
@@ -20,11 +21,11 @@ from wardwatch.bus import Record as Message
 from wardwatch.bus.kafka import KafkaBus
 from wardwatch.bus.kafka.follower import KafkaFollower
 from wardwatch.errors import SettingsError, Unavailable
-from wardwatch.settings import SourceSettings
+from wardwatch.settings import BusAccessSettings, SourceSettings
 
 POLL_S = 1.0
 _BATCH = 500
-_FORM = "url = kafka://host:9092,host:9092/topic,topic"
+_FORM = "url = kafka://host:9092,host:9092/topic,topic, with TLS kafkas://…"
 
 
 class KafkaFeed:
@@ -74,13 +75,28 @@ def place_of(settings: SourceSettings) -> tuple[KafkaBus, tuple[str, ...]]:
     """Return the brokers and topics of a source's URL; raises SettingsError."""
     found = urlsplit(settings.url)
     topics = tuple(dict.fromkeys(topic for topic in found.path.strip("/").split(",") if topic))
-    if found.scheme != "kafka" or "@" in found.netloc or not topics:
+    if found.scheme not in ("kafka", "kafkas") or "@" in found.netloc or not topics:
         reason = "url names no topics of a Kafka"
         raise SettingsError(reason, step="collector", record=settings.parser, remedy=_FORM)
     try:
-        return KafkaBus(f"kafka://{found.netloc}"), topics
+        return KafkaBus(f"{found.scheme}://{found.netloc}", _access(settings)), topics
     except SettingsError as error:
-        raise SettingsError(error.reason, step="collector", record=settings.parser, remedy=_FORM) from None
+        remedy = error.remedy or _FORM
+        raise SettingsError(error.reason, step="collector", record=settings.parser, remedy=remedy) from None
+
+
+def _access(settings: SourceSettings) -> BusAccessSettings:
+    try:
+        return BusAccessSettings(
+            authorities=settings.authorities,
+            certificate=settings.certificate,
+            key=settings.key,
+            user=settings.user,
+            password=SecretStr(settings.secret()),
+            mechanism=settings.mechanism,
+        )
+    except ValidationError as error:
+        raise SettingsError(error.errors()[0]["msg"], step="collector") from None
 
 
 def _record(message: Message) -> Record:

@@ -12,7 +12,7 @@ from markupsafe import escape
 from dashboards.cases import case as cases
 from dashboards.cases.case import CaseStatus, Operator, RequestKind
 from dashboards.cases.requests import CLINICAL_ENGINEERING
-from dashboards.i18n import LANGUAGES, catalogue
+from dashboards.i18n import LANGUAGES, catalogue, word
 from dashboards.pages.render import FOLDER
 from dashboards.queue import VIEWS
 from tests.dashboards.site import STORIES, VIP, console_over, form_token, sign_in, visiting, write
@@ -247,3 +247,12 @@ def test_a_change_by_a_plain_form_leads_to_the_alert_and_offers_undo(client: htt
     after = client.get(answer.headers["location"]).text
     assert "Duplicate" in after
     assert 'name="audit_id"' in after
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_tab_of_the_queue_opens(client: httpx.Client, name: str, lang: str) -> None:
+    sign_in(client, "lin")
+    page = client.get("/", params={**VIEWS[name], "lang": lang})
+    assert page.status_code == 200
+    assert f'aria-current="page">{escape(word(lang, f"view.{name}"))}' in page.text

@@ -18,10 +18,11 @@ from kafka import KafkaAdminClient
 from kafka.admin import UserScramCredentialUpsertion
 from pydantic import SecretStr
 
+from ingest.pollers.kafka import place_of
 from wardwatch import topics
 from wardwatch.bus import Bus, open_bus
 from wardwatch.errors import BusRefused, SettingsError
-from wardwatch.settings import BusAccessSettings, load
+from wardwatch.settings import BusAccessSettings, SourceSettings, load
 from wardwatch.testing.certificates import Authority, Pair
 from wardwatch.testing.kafka import SecureKafkaServer
 from wardwatch.testing.ports import free_port, wait_until
@@ -98,6 +99,24 @@ def test_a_collector_is_refused_elsewhere(renai: Bus, topic: str) -> None:
         write(renai, topic)
     assert "wardwatch init TENANT --principal" in refused.value.remedy
     assert not refused.value.permanent
+
+
+def test_what_may_be_written_is_told_beforehand(renai: Bus) -> None:
+    assert [renai.may_write(topic.name) for topic in OWN] == [True, True, True]
+    assert {renai.may_write(topic.name) for topic in OTHERS} <= {False, None}
+
+
+def test_a_topic_of_a_hospital_that_asks_for_a_certificate_is_reached_by_it(
+    broker: SecureKafkaServer,
+) -> None:
+    own = access(broker.authority.path, broker.authority.issue("renai"))
+    given = {"parser": "linux", "transport": "kafka", "url": f"{broker.tls_url}/{OTHERS[0].name}"}
+    settings = SourceSettings.model_validate(
+        {**given, "authorities": own.authorities, "certificate": own.certificate, "key": own.key}
+    )
+    bus, names = place_of(settings)
+    assert names == (OTHERS[0].name,)
+    wait_until(lambda: set(bus.topics()) == {topic.name for topic in OWN}, what="what this certificate may see")
 
 
 def test_a_collector_may_read_nothing(renai: Bus) -> None:

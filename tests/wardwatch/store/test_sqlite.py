@@ -144,11 +144,18 @@ def test_the_queue_is_read_by_its_indexes(url: str) -> None:
         "priority": "SELECT * FROM alerts ORDER BY priority DESC, due, created, id LIMIT 50",
         "due": "SELECT * FROM alerts ORDER BY due, created, id LIMIT 50",
     }
+    is_open = "queued IS NOT NULL"
+    indexes = {f"alerts_{name}": statement for name, statement in plans.items()} | {
+        f"queue_{name}": statement.replace("ORDER BY", f"WHERE {is_open} ORDER BY") for name, statement in plans.items()
+    }
     connection = sqlite3.connect(url.removeprefix("sqlite:///"))
-    for name, statement in plans.items():
+    for index, statement in indexes.items():
         plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))
-        assert f"USING INDEX alerts_{name}" in plan, plan
+        assert f"USING INDEX {index}" in plan, plan
         assert "TEMP B-TREE" not in plan, plan
+    counted = f"SELECT severity, count(*) FROM alerts WHERE {is_open} AND coalesce(assignee, '') = '' GROUP BY 1"
+    plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {counted}"))
+    assert "USING INDEX queue_counts" in plan, plan
     connection.close()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from wardwatch.alert import parse_alert_id
+from wardwatch.alert import OPEN, parse_alert_id
 from wardwatch.errors import Conflict, NotFound, RecordError
 from wardwatch.event import encode, rfc3339
 from wardwatch.store import (
@@ -41,7 +41,6 @@ _ORDER: dict[str, dict[str, type]] = {
     "priority": {"-priority": float, "due": str, "created": int, "id": str},
     "due": {"due": str, "created": int, "id": str},
 }
-_CLOSED_AT = "strftime('%Y-%m-%dT%H:%M:%fZ', json_extract(workflow, '$.closed_at'))"  # as rfc3339 writes it
 
 
 class SqliteAlerts:
@@ -177,9 +176,11 @@ def _index(connection: sqlite3.Connection, seq: int | None, keys: AlertKeys) -> 
 
 def _where(scope: Scope, query: AlertQuery) -> Condition:
     parts: list[Condition] = [("1", [])]
+    queued = query.heads and query.statuses and query.statuses <= OPEN
+    statuses = None if queued and query.statuses == OPEN else query.statuses or None
     one_of: list[tuple[str, Iterable[Any] | None]] = [
         ("tenant", visible(scope, query.tenants)),
-        ("status", query.statuses or None),
+        ("status", statuses),
         ("severity", severity_numbers(query.severities) or None),
         ("verdict", query.verdicts or None),
         ("rule", query.rules or None),
@@ -201,11 +202,11 @@ def _where(scope: Scope, query: AlertQuery) -> Condition:
     if query.created_to:
         parts.append(("created < ?", [unix_ms(query.created_to)]))
     if query.closed_from:
-        parts.append((f"{_CLOSED_AT} >= ?", [rfc3339(query.closed_from)]))
+        parts.append(("closed >= ?", [rfc3339(query.closed_from)]))
     if query.due_before:
         parts.append(("due < ?", [rfc3339(query.due_before)]))
     if query.heads:
-        parts.append(("series IS NULL", []))
+        parts.append(("queued IS NOT NULL" if queued else "series IS NULL", []))
     if query.case:
         parts.append(('"case" = ?', [query.case]))
     return every(parts)

@@ -53,11 +53,24 @@ ALTER TABLE alerts ADD COLUMN criticality TEXT NOT NULL DEFAULT '';
 ALTER TABLE alerts ADD COLUMN series TEXT AS (json_extract(workflow, '$.continues')) VIRTUAL;
 ALTER TABLE alerts ADD COLUMN "case" TEXT AS (json_extract(workflow, '$.case_id')) VIRTUAL;
 ALTER TABLE alerts ADD COLUMN due TEXT AS (coalesce(json_extract(workflow, '$.due_at'), '9999')) VIRTUAL;
+ALTER TABLE alerts ADD COLUMN closed TEXT
+    AS (strftime('%Y-%m-%dT%H:%M:%fZ', json_extract(workflow, '$.closed_at'))) VIRTUAL;
+ALTER TABLE alerts ADD COLUMN queued INTEGER AS (
+    CASE WHEN json_extract(workflow, '$.status') IN ('new', 'acknowledged', 'in_progress', 'escalated')
+    AND json_extract(workflow, '$.continues') IS NULL THEN 1 END
+) VIRTUAL;
 UPDATE alerts
     SET criticality = coalesce(json_extract(CAST(doc AS TEXT), '$.wardwatch.alert.asset_criticality'), '');
 DROP INDEX alerts_priority;
+DROP INDEX alerts_open;
 CREATE INDEX alerts_priority ON alerts (priority DESC, due, created, id);
 CREATE INDEX alerts_due ON alerts (due, created, id);
+CREATE INDEX alerts_closed ON alerts (closed) WHERE closed IS NOT NULL;
+CREATE INDEX queue_newest ON alerts (created DESC, id) WHERE queued IS NOT NULL;
+CREATE INDEX queue_priority ON alerts (priority DESC, due, created, id) WHERE queued IS NOT NULL;
+CREATE INDEX queue_due ON alerts (due, created, id, status, tenant) WHERE queued IS NOT NULL;
+CREATE INDEX queue_counts ON alerts (queued, status, tenant, severity, rule, assignee, criticality, due)
+    WHERE queued IS NOT NULL;
 CREATE INDEX alerts_series ON alerts (series) WHERE series IS NOT NULL;
 CREATE INDEX alerts_case ON alerts ("case") WHERE "case" IS NOT NULL;
 """,
