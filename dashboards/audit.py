@@ -40,6 +40,7 @@ ANCHOR_EVERY = 100
 COLUMNS = ("at", "seq", "actor", "action", "tenant", "alert", "address", "details")
 """Columns of the CSV export; ``details`` is JSON with everything else."""
 _SHOWN = 100
+_OF_CASE = 1000
 _PAGE = 500
 
 
@@ -67,7 +68,19 @@ def of_alert(store: Store, alert: str, last: str) -> list[Document]:
 
     The caller has read the alert.
     """
-    page = store.documents("audit").find(Find(fields={"alert": alert}, limit=_SHOWN))
+    return _made(store, {"alert": alert}, last, _SHOWN, alert)
+
+
+def of_case(store: Store, case: str, last: str) -> list[Document]:
+    """Return the changes made to a case, newest first, from its ``last`` one; at most the last 1000.
+
+    The caller has read the case.
+    """
+    return _made(store, {"case": case, "kind": "case"}, last, _OF_CASE)
+
+
+def _made(store: Store, of: dict[str, str | bool], last: str, limit: int, alert: str = "") -> list[Document]:
+    page = store.documents("audit").find(Find(fields=of, limit=limit))
     meant: dict[str, Document] = {item.doc["id"]: item.doc for item in page.items}
     made = []
     while entry := meant.pop(last, None):

@@ -10,9 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from dashboards.cases import case as cases
 from dashboards.i18n import known, word
 from dashboards.pages.render import render
-from dashboards.visitor import SignInNeeded, TooMany, refused
+from dashboards.present import moment
+from dashboards.visitor import SignInNeeded, TooMany, console_of, refused
 from dashboards.workflow import Overtaken
 from wardwatch.errors import Conflict, Forbidden, NotFound, RecordError, Unavailable, WardwatchError
 from wardwatch.text import safe_text
@@ -75,6 +77,9 @@ def _ours(request: Request, error: Exception) -> Response:
         lang = request.state.visitor.lang
         status_word = known(lang, f"status.{error.status}", error.status)
         reason = word(lang, "problem.now", status=status_word, assignee=error.assignee or "—")
+    elif isinstance(error, cases.Overtaken) and not _is_api(request):
+        zone = console_of(request).hospitals.get(error.tenant).zone
+        reason = word(request.state.visitor.lang, "problem.case_now", by=error.by, time=moment(error.at, zone).text)
     elif status >= 500:
         log.error("page_failed", path=request.url.path, reason=str(error))
         reason = ""
@@ -99,6 +104,8 @@ def _answer(request: Request, status: int, reason: str) -> Response:
         return JSONResponse(problem, status, headers, media_type="application/problem+json")
     template = "_problem.html" if request.headers.get("HX-Request") == "true" else "problem.html"
     page = render(request, template, status=status, code=status, reason=safe_text(reason))
+    if request.headers.get("HX-Target") == "case":  # what was typed stays in its form
+        headers |= {"HX-Retarget": "#case-problem", "HX-Reselect": ".problem", "HX-Reswap": "innerHTML"}
     page.headers.update(headers)
     return page
 

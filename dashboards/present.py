@@ -242,6 +242,11 @@ class AlertView:
         return str(self._own("continues") or "")
 
     @property
+    def case(self) -> str:
+        """The id of the case that it is part of, or ""."""
+        return str(self._own("case_id") or "")
+
+    @property
     def first_seen(self) -> Moment:
         """When its first event happened."""
         return moment(self._own("first_seen") or self.doc.get("@timestamp"), self.hospital.zone)

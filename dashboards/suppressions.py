@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from dashboards import audit, workflow
 from dashboards.auth.people import Person, Right
+from dashboards.cases import work
 from dashboards.workflow import Done
 from wardwatch.alert import AlertDocument, parse_alert_id
 from wardwatch.errors import DecodeError, NotFound, RecordError, Unavailable, WardwatchError
@@ -160,7 +161,7 @@ def suppress(
 def undo(store: Store, tables: Rows, person: Person, alert: str, audit_id: str) -> Done:
     """Take back one's own last change of an alert, with the row that it made; raises as workflow.undo."""
     before = workflow.workflow_of(workflow.read(store, person, alert).doc)
-    done = workflow.undo(store, person, alert, audit_id)
+    done = work.undo(store, person, alert, audit_id)
     identifier = before.get("suppression_id")
     if identifier and identifier != workflow.workflow_of(done.alert.doc).get("suppression_id"):
         tables.delete(TABLE, parse_alert_id(alert)[0], str(identifier))

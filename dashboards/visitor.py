@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 
 from dashboards import audit
 from dashboards.auth.people import Person
@@ -14,6 +15,7 @@ from dashboards.auth.sessions import Session, Stage
 from dashboards.auth.tokens import PREFIX, Token
 from dashboards.console import Console
 from dashboards.i18n import choose
+from dashboards.uploads import is_upload, upload_form
 from wardwatch.errors import Forbidden, NotFound
 from wardwatch.text import safe_text
 
@@ -75,10 +77,21 @@ def theme_of(request: Request) -> str:
     return "dark" if request.cookies.get(THEME_COOKIE) == "dark" else "light"
 
 
-async def sent_csrf(request: Request) -> str:
-    """Return the token that a change carries, in the header or the form's field ``csrf``."""
+async def sent_csrf(request: Request) -> AsyncIterator[str]:
+    """Yield the token that a change carries, in the header or the form's field ``csrf``; close the form at the end."""
+    try:
+        yield await _token(request)
+    finally:
+        await request.close()
+
+
+async def _token(request: Request) -> str:
+    """Return the token; a form with a file is read only for somebody who is signed in."""
     if request.method in _SAFE or CSRF_HEADER in request.headers:
         return request.headers.get(CSRF_HEADER, "")
+    if is_upload(request):
+        await run_in_threadpool(admitted, request)
+        return str((await upload_form(request)).get("csrf", ""))
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return ""
     return str((await request.form()).get("csrf", ""))

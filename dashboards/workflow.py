@@ -1,5 +1,6 @@
-"""What people do with an alert: take, assign, close with a verdict, reopen, pause, undo. Pages and API call the same
-functions.
+"""What people do with an alert: take, assign, close with a verdict, reopen, pause, escalate, undo.
+
+Pages and API call the same functions.
 
 Each change names the *state* it was decided on (``state_of``). When somebody changed the workflow since, it raises
 Conflict; when only detection counted further, it goes through. The audit record is written first (dashboards.audit).
@@ -151,7 +152,7 @@ def reopen(store: Store, person: Person, alert: str, state: str, clock: Clock) -
         due = clock.started(datetime.now(UTC))
         decide = {"decide_due": due["decide_due"]} if before.get("ack_at") else due
         gone = dict.fromkeys(("verdict", "reason", "closed_at", "decided_at", "sla_state", "suppression_id"))
-        return {**gone, "status": status.value, **decide, "due_at": next_due({**before, **decide})}
+        return {**gone, "status": status.value, **decide, "due_at": next_due({**before, **gone, **decide})}
 
     return _change(store, person, alert, "reopen", state, again)
 
@@ -169,27 +170,54 @@ def suppress(store: Store, person: Person, alert: str, state: str, suppression: 
             "paused_at": None,
         }
 
-    return _change(store, person, alert, "suppress", state, hide)
+    return _change(store, person, alert, "suppress", state, hide, right=Right.SUPPRESS)
 
 
-def pause(store: Store, person: Person, alert: str, state: str) -> Done:
-    """Stop the clock of an open alert while the hospital is asked; raises Forbidden, NotFound, Conflict."""
+def escalate(store: Store, person: Person, alert: str, state: str, case: str) -> Done:
+    """Make an open alert part of a case: it is decided, its clock ends. Raises Forbidden, NotFound, Conflict."""
+
+    def hand_over(before: Mapping[str, Any]) -> dict[str, Any]:
+        _demand(before, Status(before["status"]) in OPEN and before.get("case_id") != case)
+        return {
+            "status": Status.ESCALATED.value,
+            "case_id": case,
+            "assignee": before.get("assignee") or person.name,
+            **_acknowledged(before),
+            "decided_at": before.get("decided_at") or _now(),
+            "due_at": None,
+            "paused_at": None,
+        }
+
+    return _change(store, person, alert, "escalate", state, hand_over)
+
+
+def move(store: Store, person: Person, alert: str, state: str, case: str) -> Done:
+    """Give an alert of one case, open or closed, to another; raises Forbidden, NotFound, Conflict."""
+    return _change(store, person, alert, "move", state, lambda _: {"case_id": case})
+
+
+def pause(store: Store, person: Person, alert: str, state: str, *, right: Right = Right.WORK) -> Done:
+    """Stop the clock of an open alert while the hospital is asked; raises Forbidden, NotFound, Conflict.
+
+    An alert that is decided has no deadline to wait with; it is only marked as waiting.
+    """
 
     def wait(before: Mapping[str, Any]) -> dict[str, Any]:
-        _demand(before, Status(before["status"]) in OPEN and bool(before.get("due_at")))
+        has_clock = bool(before.get("due_at") or before.get("decided_at"))
+        _demand(before, Status(before["status"]) in OPEN and has_clock and not before.get("paused_at"))
         return {**_acknowledged(before), **paused(datetime.now(UTC))}
 
-    return _change(store, person, alert, "pause", state, wait)
+    return _change(store, person, alert, "pause", state, wait, right=right)
 
 
-def resume(store: Store, person: Person, alert: str, state: str, clock: Clock) -> Done:
+def resume(store: Store, person: Person, alert: str, state: str, clock: Clock, *, right: Right = Right.WORK) -> Done:
     """Let a stopped clock go on; raises Forbidden, NotFound, Conflict."""
 
     def go_on(before: Mapping[str, Any]) -> dict[str, Any]:
         _demand(before, Status(before["status"]) in OPEN and bool(before.get("paused_at")))
         return clock.resumed(before, datetime.now(UTC))
 
-    return _change(store, person, alert, "resume", state, go_on)
+    return _change(store, person, alert, "resume", state, go_on, right=right)
 
 
 def undo(store: Store, person: Person, alert: str, audit_id: str) -> Done:
@@ -223,8 +251,17 @@ def _acknowledged(before: Mapping[str, Any]) -> dict[str, Any]:
     return {"ack_at": taken, "due_at": due, **untold}
 
 
-def _change(store: Store, person: Person, alert: str, action: str, state: str, change: Change) -> Done:
-    person.demand(Right.SUPPRESS if action == "suppress" else Right.WORK, action, alert)
+def _change(
+    store: Store,
+    person: Person,
+    alert: str,
+    action: str,
+    state: str,
+    change: Change,
+    *,
+    right: Right = Right.WORK,
+) -> Done:
+    person.demand(right, action, alert)
     meant, changes = "", {}
     for _ in range(_TRIES):
         found = read(store, person, alert)

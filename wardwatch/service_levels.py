@@ -139,7 +139,12 @@ class Clock:
         return {"ack_due": acknowledge, "decide_due": decide, "due_at": acknowledge}
 
     def resumed(self, workflow: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-        """Return the changes that let a paused clock go on: what was left then is left now."""
+        """Return the changes that let a paused clock go on: what was left then is left now.
+
+        The deadlines of what was decided before stay what they were.
+        """
+        if workflow.get("decided_at"):
+            return {"paused_at": None, "due_at": None}
         paused = parse_time(str(workflow["paused_at"]))
         moved = {
             name: rfc3339(self._times.add(now, self._times.between(paused, due, self.zone), self.zone))
@@ -159,7 +164,12 @@ class Clock:
 
 
 def next_due(workflow: Mapping[str, Any]) -> str | None:
-    """Return the deadline that comes next of an open alert whose clock runs, None where nothing is due."""
+    """Return the deadline that comes next of an open alert whose clock runs, None where nothing is due.
+
+    Nothing is due of an alert that became a case: it is decided.
+    """
+    if workflow.get("decided_at"):
+        return None
     due = workflow.get("decide_due" if workflow.get("ack_at") else "ack_due")
     return str(due) if due else None
 

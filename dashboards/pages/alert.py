@@ -8,6 +8,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards import audit, queue, suppressions, workflow
+from dashboards.cases import work
+from dashboards.cases.work import AlertRef
 from dashboards.console import Console
 from dashboards.pages.queue import Chosen, TheDesk, overview, view
 from dashboards.pages.render import render
@@ -135,6 +137,23 @@ def resume(
     """Let the clock go on."""
     done = workflow.resume(console.store, seen.person, alert, state, _clock(console, seen, alert))
     return answer(request, console, seen, desk, filters, done, "resume")
+
+
+@router.post("/escalate")
+def escalate(
+    request: Request,
+    console: TheConsole,
+    seen: Signed,
+    desk: TheDesk,
+    filters: Chosen,
+    alert: str,
+    state: Text,
+    case: Text = work.NEW,
+) -> Response:
+    """Make the alert part of a new case, of the last-used one, or of one by its number."""
+    chosen = [AlertRef(alert, state)]
+    made = work.escalate(console.store, seen.person, chosen, console.clock, seen.lang, case=case.strip())
+    return answer(request, console, seen, desk, filters, made.done[0], "escalate")
 
 
 @router.get("/people")

@@ -45,5 +45,5 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
 def framed(request: Request, console: Console, seen: Visitor, template: str, **values: Any) -> HTMLResponse:
     """Return a page beside the queue within the console's frame."""
     hospitals = console.hospitals.visible(seen.person.scope)
-    frame: dict[str, Any] = {"filters": QueueFilter(), "hospitals": hospitals, "hospital": None, "beside": True}
+    frame: dict[str, Any] = {"filters": QueueFilter(), "hospitals": hospitals, "hospital": None, "section": ""}
     return render(request, template, **frame, **values)

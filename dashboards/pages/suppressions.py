@@ -101,6 +101,7 @@ def show(request: Request, console: TheConsole, seen: Signed, filters: Chosen) -
     return render(
         request,
         "suppressions.html",
+        section="suppressions",
         rows=rows,
         filters=filters,
         hospitals=hospitals,

@@ -14,6 +14,8 @@ const KEYS = {
   s: () => open("#assigning")?.querySelector("input[name=assignee]").focus(),
   x: () => open("#suppressing"),
   w: () => click("#panel [data-key=w]"),
+  e: () => open("#escalating, #editing")?.querySelector("input[name=title]")?.focus(),
+  r: () => open("#asking")?.querySelector("select").focus(),
   z: () => click("#toast [data-key=z]"),
   X: () => chooseRow(),
   "/": () => one("#search")?.focus(),
@@ -26,7 +28,7 @@ export function keyboard() {
     if (event.key === "Escape") return escape();
     if (event.target.matches("input:not([type=checkbox]), textarea, select")) return note(event);
     if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
-    const act = verdict(event.key) ?? KEYS[event.key];
+    const act = go(event.key) ?? choice(event.key) ?? KEYS[event.key];
     if (!act) return;
     event.preventDefault();
     act();
@@ -52,9 +54,20 @@ function open(selector) {
   return menu;
 }
 
-function verdict(key) {
-  const button = one("#closing[open]") && one(`#closing [data-verdict="${CSS.escape(key)}"]`);
+// The keys of an open menu, such as the verdicts.
+function choice(key) {
+  const button = one(`details.menu[open] [data-choice="${CSS.escape(key)}"]`);
   return button ? () => button.click() : undefined;
+}
+
+// "g", then a page.
+const PAGES = { q: "/", c: "/cases" };
+let going = false;
+function go(key) {
+  const page = going ? PAGES[key] : undefined;
+  going = key === "g" && !going;
+  if (going) return () => {};
+  return page ? () => location.assign(page) : undefined;
 }
 
 // A true positive without a note is not sent: the note is asked for, and Enter in it sends.

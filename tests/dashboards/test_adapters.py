@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import httpx
@@ -100,6 +100,52 @@ def test_an_alert_is_taken_closed_and_undone_and_a_late_decision_is_a_conflict(w
     assert ward.rows("?assignee=me") == [alert]
     history = ward.client.get(f"/alerts/{alert}/tab/history").text
     assert re.findall(r"</b> ([^<]+)</p>", history) == ["took the last change back", "closed it", "took it"]
+
+
+def test_a_case_is_opened_answered_listed_and_closed_with_its_alerts_and_its_evidence(ward: Ward) -> None:
+    headers = {"X-CSRF-Token": ward.client.get("/api/v1/me").json()["csrf"]}
+
+    def post(path: str, **body: Any) -> Any:
+        answer = ward.client.post(f"/api/v1/cases{path}", json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    first, second = (story.id for story in ward.stories[:2])
+    case = post("", alerts=[{"id": first, "state": ward.state(first)}])["case"]["id"]
+    post("", alerts=[{"id": second, "state": ward.state(second)}], case="last")
+    assert ward.rows("?status=escalated") == [first, second]
+    asked = post(f"/{case}/requests", kind="question", text="谁？")
+    assert ward.client.get("/api/v1/cases?view=waiting").json()["total"] == 1
+    assert "waiting for the hospital" in ward.client.get(f"/alerts/{second}?lang=en").text
+    post(f"/{case}/requests/{asked['case']['requests'][0]['id']}/answer", text="药房")
+    assert ward.client.get("/api/v1/cases?view=waiting").json()["total"] == 0
+
+    content = b"\x1f\x8b" + bytes(range(256)) * 6000
+    files = {"file": ("报告.gz", content)}
+    kept = ward.client.post(f"/api/v1/cases/{case}/files", files=files, headers=headers).json()["case"]["files"][0]
+    assert ward.client.get(f"/api/v1/cases/{case}/files/{kept['id']}").content == content
+
+    whole = ward.client.get(f"/api/v1/cases/{case}").json()
+    assert set(whole["alerts"]) == {first, second}
+    assert {"event", "alert", "case_open", "case_add", "asked_hospital", "answered", "file"} <= {
+        entry["kind"] for entry in whole["timeline"]
+    }
+    closed = post(f"/{case}/close", state=whole["state"], verdict="benign_positive")
+    assert ward.rows("?status=closed&sort=priority") == [first, second]
+    late = {"state": whole["state"], "title": "late", "severity": "high"}
+    assert ward.client.post(f"/api/v1/cases/{case}/edit", json=late, headers=headers).status_code == 409
+    post(f"/{case}/reopen", state=closed["state"])
+    assert ward.client.get("/api/v1/cases?view=mine").json()["total"] == 1
+
+
+def test_undo_of_an_escalation_leaves_neither_case_nor_trace_in_the_queue(ward: Ward) -> None:
+    alert = ward.stories[0].id
+    headers = {"X-CSRF-Token": ward.client.get("/api/v1/me").json()["csrf"]}
+    body = {"alerts": [{"id": alert, "state": ward.state(alert)}]}
+    made = ward.client.post("/api/v1/cases", json=body, headers=headers).json()
+    assert ward.change("undo", alert, audit_id=made["audit_ids"][alert]).status_code == 200
+    assert ward.rows("?status=new")[0] == alert
+    assert ward.client.get("/api/v1/cases").json()["total"] == 0
 
 
 def test_an_announcement_on_the_bus_reaches_the_open_page(ward: Ward) -> None:

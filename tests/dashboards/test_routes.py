@@ -22,6 +22,7 @@ from dashboards.console import Console
 from dashboards.queue import Desk
 from dashboards.visitor import SESSION_COOKIE
 from tests.dashboards.site import PASSWORD, VIP, console_over, form_token, seed, serving, sign_in, write
+from tests.dashboards.test_case_routes import ROWS as CASES
 from wardwatch.alert import Verdict
 from wardwatch.event import Document
 from wardwatch.store import Find, Store, open_store
@@ -76,6 +77,7 @@ ROWS: dict[str, Row] = {
     "POST /suppressions/{tenant}/{identifier}/end": Row(303, Right.SUPPRESS, "alert"),
     "POST /alerts/{alert}/pause": _CHANGE,
     "POST /alerts/{alert}/resume": _CHANGE,
+    "POST /alerts/{alert}/escalate": _CHANGE,
     "POST /alerts/{alert}/undo": Row(303, Right.WORK, "owner"),
     "POST /bulk": Row(303, Right.WORK),
     "GET /jobs/{job}": Row(200, about="owner"),
@@ -241,7 +243,7 @@ def routes(console: Console) -> set[str]:
 
 
 def test_every_route_has_a_row(site: Site) -> None:
-    assert routes(site.console) == {*ROWS, *PUBLIC}
+    assert routes(site.console) == {*ROWS, *CASES, *PUBLIC}
 
 
 @pytest.mark.parametrize("route", sorted(PUBLIC))

@@ -1,4 +1,4 @@
-"""The store: alerts, events, and small collections (cases, users, sessions, audit).
+"""The store: alerts, events, and small collections (cases, evidence, users, sessions, audit).
 
 Two adapters pass the same contract tests (tests/wardwatch/store/test_contract_*.py): ``sqlite`` for one machine and
 ``elasticsearch`` for production. Tenancy is enforced here: every call that reads or writes on behalf of somebody
@@ -256,7 +256,7 @@ class Find:
     end: datetime | None = None
 
 
-Collection = Literal["cases", "users", "sessions", "audit", "views", "jobs", "tokens", "deliveries"]
+Collection = Literal["cases", "evidence", "users", "sessions", "audit", "views", "jobs", "tokens", "deliveries"]
 
 
 class Documents(Protocol):

@@ -166,6 +166,13 @@ def test_a_version_that_find_returned_is_good_for_a_replace(cases: Documents, te
     assert cases.replace(tenant, doc(tenant, 2), version=item.version).doc["number"] == "2"
 
 
+def test_a_document_near_the_limit_of_bytes_comes_back_whole(store: Store, tenant: str) -> None:
+    evidence = store.documents("evidence")
+    written = doc(tenant, data="QUJD" * 200_000)
+    evidence.create(tenant, written)
+    assert evidence.get(tenant).doc == written
+
+
 def test_audit_records_are_never_changed(store: Store, tenant: str) -> None:
     audit = store.documents("audit")
     audit.create(tenant, doc(tenant))
