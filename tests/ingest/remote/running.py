@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class Site:
         self.stage = Stage("collector", self.environment, free_port(), self.folder / "collector.log")
         self.settings = Settings(data_dir=self.folder / "data")
 
-    def publish(self, version: int, text: str, tenant: str = "renai", **changes: str | int) -> None:
+    def publish(self, version: int, text: str, tenant: str = "renai", changes: Mapping[str, Any] = {}) -> None:
         """Write a row that is signed for a tenant; ``changes`` are made to it afterwards."""
         row = signed.signed(self.key, tenant, version, text)
         self.put(msgspec.structs.replace(row, **changes))

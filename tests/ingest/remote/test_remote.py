@@ -11,12 +11,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingest.remote import signed
+from ingest.remote.allowed import configured
 from tests.ingest.relay.running import LINUX, Sender, drained
 from tests.ingest.remote.running import Site, http, listens, tcp, toml
+from wardwatch.settings import CollectorSettings
 from wardwatch.testing.ports import free_port, wait_until
 
 
@@ -61,21 +64,21 @@ def test_a_published_configuration_is_tried_then_in_force_and_told_everywhere(tm
         assert "version 2 is published" in again.stdout
 
 
-BAD = {
-    "signature": ({"signature": base64.b64encode(b"x" * 64).decode()}, "is not signed by the provider for renai"),
-    "text changed": ({"text": toml(tcp(1))}, "is not signed by the provider for renai"),
-    "version changed": ({"version": 99}, "version 99 is not signed by the provider"),
-    "other tenant": ({"tenant": "zhongxin"}, "is not signed by the provider for renai"),
-    "older": ({"number": 2}, "version 2 is not newer than 3"),
+BAD: dict[str, tuple[int, str, dict[str, Any], str]] = {
+    "no signature": (11, "renai", {"signature": "?"}, "version 11 is not signed by the provider for renai"),
+    "signature": (12, "renai", {"signature": base64.b64encode(b"x" * 64).decode()}, "version 12 is not signed"),
+    "text changed": (13, "renai", {"text": toml(tcp(2))}, "version 13 is not signed"),
+    "version changed": (2, "renai", {"version": 99}, "version 99 is not signed"),
+    "other tenant": (14, "zhongxin", {}, "version 14 is not signed by the provider for renai"),
+    "older": (2, "renai", {}, "version 2 is not newer than 3"),
+    "of the same number": (3, "renai", {}, "version 3 is not newer than 3"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_row_that_is_not_the_providers_newest_for_this_hospital_is_refused(site: Site, case: str) -> None:
-    changes, reason = BAD[case]
-    own = dict(changes)
-    number, tenant = int(own.pop("number", 8)), str(own.pop("tenant", "renai"))
-    site.publish(number, toml(http(site.listen)), tenant, **own)
+    version, tenant, changes, reason = BAD[case]
+    site.publish(version, toml(tcp(1)), tenant, changes)
     wait_until(lambda: reason in site.refusal(), what=reason)
     assert site.told()["version"] == 3
     assert site.works()
@@ -154,7 +157,6 @@ def test_a_port_that_is_taken_brings_the_sources_before_back(tmp_path: Path) -> 
         assert (tmp_path / "collector.log").read_text().count("configuration_on_trial") == 1
         site.publish(2, toml(http(site.listen)))
         site.in_force(2, trial=True)
-        assert site.refusal() == "" or "can't be opened" in site.refusal()
 
 
 def test_a_source_that_is_no_longer_parsed_brings_the_sources_before_back(tmp_path: Path) -> None:
@@ -281,9 +283,6 @@ def test_a_file_that_no_hospital_takes_is_not_published(tmp_path: Path, text: st
 
 
 def test_a_secret_never_goes_to_another_place_than_the_hospitals() -> None:
-    from ingest.remote.allowed import configured
-    from wardwatch.settings import CollectorSettings
-
     own = {"parser": "linux", "transport": "s3", "url": "s3://logs/a", "user": "u", "password": "hush"}
     local = CollectorSettings.model_validate({"tenant": "renai", "sources": [own]})
     seen = {name: value for name, value in own.items() if name != "password"}
