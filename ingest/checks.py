@@ -26,6 +26,8 @@ from ingest.listeners import bind
 from ingest.pollers.extras import extra_feed
 from ingest.pollers.kafka import KafkaFeed
 from ingest.pollers.sql import SqlFeed
+from ingest.remote.rollout import in_force
+from ingest.remote.signed import public_key
 from ingest.tap import TOKEN
 from ingest.upgrades import readable_state
 from ingest.vault import key_path, load_key
@@ -64,10 +66,12 @@ class Finding:
 
 def check(settings: Settings, instance: int = 0) -> Iterator[Finding]:
     """Yield the findings of a site's settings, of this machine, and of the collector that runs on it."""
-    collector = settings.collector
+    collector = in_force(settings.collector, site_folder(settings))
     health = read_health(settings, instance)
     yield _running(settings, health, instance)
-    if not collector.tenant or not collector.sources:
+    if collector.configured_by:
+        yield _configured_by(collector.configured_by)
+    if not collector.tenant or not (collector.sources or collector.configured_by):
         yield Finding("settings", "FAILS", "no tenant or no source", "wardwatch collector init writes a settings file")
         return
     yield from _bus(settings)
@@ -89,6 +93,14 @@ def _running(settings: Settings, health: Health | None, instance: int) -> Findin
     if failing:
         return Finding("collector", "FAILS", "; ".join(failing), "see the parts below and the collector's log")
     return Finding("collector", "ok", f"up since {health.started}")
+
+
+def _configured_by(key: Path) -> Finding:
+    try:
+        public_key(key)
+    except SettingsError as error:
+        return Finding("configured by", "FAILS", error.reason, "ask the provider for its public key")
+    return Finding("configured by", "ok", f"who signs by {key}")
 
 
 def _bus(settings: Settings) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from ingest.checks import Finding
 from ingest.checks import check as check_site
 from ingest.cli_running import replay, tap
 from ingest.collector import site_folder
-from ingest.health_page import SourceState, address, read_health
+from ingest.health_page import Configuration, SourceState, address, read_health
 from ingest.identity import enrol as enrol_collector
 from ingest.parsers import PARSERS, parser
 from ingest.site_file import Files, Site, source_from, write
@@ -228,9 +228,14 @@ def status(config: _Config = None, instance: _Instance = 0, as_json: _Json = Fal
     found = health.sources()
     if as_json:
         rows = {name: {**msgspec.to_builtins(state), **_derived(state)} for name, state in found.items()}
-        typer.echo(json.dumps({"started": health.started, "failing": failing, "sources": rows}, indent=2))
+        shown = {"started": health.started, "failing": failing, "sources": rows}
+        configuration = health.configuration()
+        more = {"configuration": msgspec.to_builtins(configuration)} if configuration else {}
+        typer.echo(json.dumps(shown | more, indent=2))
     else:
         _print_status(found)
+        if configuration := health.configuration():
+            typer.echo(safe_text(_told(configuration)))
         for name, message in failing.items():
             typer.echo(safe_text(f"{name} FAILS: {message}"))
     if failing:
@@ -292,6 +297,12 @@ def _print_status(found: dict[str, SourceState]) -> None:
         times = (state.last_event or "–", state.last_record or "–")
         table.add_row(name, str(state.accepted), share(state.parsed), *map(str, counts), *map(safe_text, times))
     _print(table)
+
+
+def _told(configuration: Configuration) -> str:
+    version, until = configuration.version, configuration.trial_until
+    own = "the local sources" if version is None else f"version {version} of the provider"
+    return f"configuration: {own}{f', on trial until {until}' if until else ''}"
 
 
 def share(parsed: float | None) -> str:

@@ -17,6 +17,7 @@ from ingest import parsers
 from ingest.collector import site_folder
 from ingest.local import Running, connect
 from ingest.parsers import Parser
+from ingest.remote.rollout import in_force
 from ingest.replay import parts
 from ingest.tap import Seen
 from ingest.tap_view import drawn
@@ -122,7 +123,7 @@ def _send(running: Running, file: Path, source: tuple[str, Parser], start: int, 
 
 def _parser(name: str, settings: Settings) -> Parser:
     """Return the parser of a source of the site, by its own name or its parser's, or any parser."""
-    for source in settings.collector.sources:
+    for source in in_force(settings.collector, site_folder(settings)).sources:
         with suppress(KeyError):
             found = parsers.parser(source.parser)
             if name in (source.name, found.name):

@@ -36,6 +36,8 @@ from ingest.pollers.extras import extra_feed
 from ingest.pollers.kafka import KafkaFeed
 from ingest.pollers.sql import SqlFeed
 from ingest.quarantine import Quarantine
+from ingest.remote.follow import following
+from ingest.remote.rollout import Rollout
 from ingest.revealing import append, tap_event
 from ingest.spool import KINDS, Spool
 from ingest.upgrades import claim
@@ -43,7 +45,7 @@ from ingest.vault import open_tokens
 from wardwatch.bus import Outlet, open_outlet
 from wardwatch.errors import SettingsError
 from wardwatch.event import rfc3339
-from wardwatch.settings import Settings, SourceSettings
+from wardwatch.settings import CollectorSettings, Settings, SourceSettings
 from wardwatch.stage import Runtime
 
 REPORT_S = 0.2
@@ -60,6 +62,7 @@ class Collector:
     listeners: Sequence[Listener]
     runtime: Runtime
     listening: list[Listener] = field(default_factory=list)
+    configuration: Callable[[], dict[str, Any]] | None = None
 
     def start(self) -> None:
         """Open every listener; raises SettingsError, and then none stays open."""
@@ -76,6 +79,17 @@ class Collector:
         for listener in self.listening:
             listener.stop()
         self.listening.clear()
+
+    def reopen(self, sources: Sequence[Source], listeners: Callable[[], Sequence[Listener]]) -> None:
+        """Close the listeners, then make and open others; raises SettingsError, and then none is open."""
+        before = [listener.name for listener in self.listening]
+        self.stop()
+        for name in before:
+            self.runtime.forget(name)
+        self.sources = sources
+        self.listeners = listeners()  # they go on where the others have stopped
+        self.start()
+        self.report()
 
     def report(self) -> None:
         """Show listeners and spool in /health."""
@@ -109,7 +123,7 @@ class Collector:
             "version": wardwatch.__version__,
             "spool": {"waiting": self.intake.spool.waiting, "bytes": self.intake.spool.size_bytes},
             "sources": {source.label: states[source.label] for source in self.sources},
-        }
+        } | ({"configuration": self.configuration()} if self.configuration else {})
 
     def _seen(self, source: Source) -> dict[str, str | None]:
         last = asdict(self.intake.last.get(source.label, LastSeen()))
@@ -121,26 +135,51 @@ class Collector:
 
 def run(settings: Settings, runtime: Runtime, parser: Callable[[str], Parser] = parsers.parser) -> None:
     """Collect until ``runtime.stopping``, then drain; raises SettingsError."""
-    sources = [source_of(source, settings.collector, parser) for source in settings.collector.sources]
-    if not settings.collector.tenant or not sources:
+    local = settings.collector
+    if not local.tenant or not (local.sources or local.configured_by):
         remedy = "set collector.tenant and at least one [[collector.sources]]; see docs/operator/settings.md"
         raise SettingsError("a collector needs a tenant and sources", step="collector", remedy=remedy)
+    for source in local.sources:
+        source_of(source, local, parser)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold raw records
     with ExitStack() as stack:
         folder = stack.enter_context(own_folder(settings))
         intake = stack.enter_context(open_intake(settings, folder))
         bus = open_outlet(settings.bus_url, settings.bus_access)
         stack.callback(bus.close)
-        listeners = open_listeners([*sources, reveals(settings, folder)], intake, folder)
-        listeners.append(local_socket(settings, folder, intake, sources))
-        collect(Collector(settings.collector.tenant, intake, sources, listeners, runtime), bus, settings)
+        collector = Collector(local.tenant, intake, [], [], runtime)
+        reopen = partial(open_sources, collector, settings, folder, parser)
+        if local.configured_by is None:
+            reopen(local)
+            collect(collector, bus, settings)
+            return
+        rollout = Rollout(local, local.configured_by, folder, intake, runtime, reopen)
+        collector.configuration = rollout.told
+        rollout.start()
+        follower = stack.enter_context(following(settings))
+        collect(collector, bus, settings, partial(rollout.turn, follower))
 
 
-def collect(collector: Collector, bus: Outlet, settings: Settings) -> None:
-    """Run listeners, forwarder and heartbeat; on stop close them in the order of the events' way."""
+def open_sources(
+    collector: Collector, settings: Settings, folder: Path, parser: Callable[[str], Parser], own: CollectorSettings
+) -> None:
+    """Have the sources of these settings open in place of those before; raises SettingsError."""
+    sources = [source_of(source, own, parser) for source in own.sources]
+
+    def listeners() -> list[Listener]:
+        site = settings.model_copy(update={"collector": own})
+        opened = open_listeners([*sources, reveals(site, folder)], collector.intake, folder)
+        return [*opened, local_socket(site, folder, collector.intake, sources)]
+
+    collector.reopen(sources, listeners)
+
+
+def collect(collector: Collector, bus: Outlet, settings: Settings, turn: Callable[[], None] = lambda: None) -> None:
+    """Run forwarder and heartbeat beside the open listeners, and ``turn`` again and again.
+
+    On stop close them in the order of the events' way.
+    """
     runtime = collector.runtime
-    collector.start()
-    collector.report()
     forwarder = Forwarder(collector.tenant, collector.intake.spool, bus, runtime)
     forwarder.start()
     heartbeat = Heartbeat(collector.tenant, bus, settings.collector.heartbeat_s, collector.heartbeat)
@@ -150,6 +189,7 @@ def collect(collector: Collector, bus: Outlet, settings: Settings) -> None:
         Renewal(settings.bus_url, settings.bus_access, identity, runtime).start()
     while not runtime.stopping.wait(REPORT_S):
         collector.report()
+        turn()
     collector.stop()
     forwarder.finish()
     heartbeat.finish()

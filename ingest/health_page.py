@@ -35,6 +35,14 @@ class SourceState(msgspec.Struct, frozen=True):
         return self.forwarded / settled if settled else None
 
 
+class Configuration(msgspec.Struct, frozen=True):
+    """Which configuration of the provider is in force (None: the local sources), and until when it is on trial."""
+
+    version: int | None
+    trial_until: str | None
+    refused: dict[str, Any] | None
+
+
 class Health(msgspec.Struct, frozen=True):
     """The health page: ``parts`` by name, such as ``bus`` and ``listener tcp 0.0.0.0:5514``."""
 
@@ -46,6 +54,10 @@ class Health(msgspec.Struct, frozen=True):
     def sources(self) -> dict[str, SourceState]:
         """Return the state of each source by name; {} until the collector has opened its spool."""
         return msgspec.convert(self.parts.get("spool", {}).get("sources", {}), dict[str, SourceState])
+
+    def configuration(self) -> Configuration | None:
+        """Return what became of the provider's configuration; None where nobody may configure from afar."""
+        return msgspec.convert(self.parts["configuration"], Configuration) if "configuration" in self.parts else None
 
 
 def address(settings: Settings, instance: int = 0) -> str:

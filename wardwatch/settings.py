@@ -178,12 +178,26 @@ class CollectorSettings(_Section):
         None, description="TOML file with the site's classes and levels by GB/T 39725, in place of ours."
     )
     heartbeat_s: float = Field(15.0, gt=0, description="Seconds between heartbeats.")
+    configured_by: Path | None = Field(
+        None, description="PEM public key of the provider, who may then change the sources from afar; default: nobody."
+    )
+    remote_paths: tuple[Path, ...] = Field(
+        (), description="Folders whose files sources that came from afar may read, beside those of the local sources."
+    )
+    trial_s: float = Field(300.0, gt=0, description="Seconds for which sources that came from afar are on trial.")
 
     @field_validator("tenant")
     @classmethod
     def _tenant(cls, value: str) -> str:
         if value and not TENANT.fullmatch(value):
             raise ValueError("1 to 40 of a-z, 0-9 and _")
+        return value
+
+    @field_validator("remote_paths")
+    @classmethod
+    def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        if not all(path.is_absolute() for path in value):
+            raise ValueError("folders must be absolute")
         return value
 
     @field_validator("zone")
@@ -389,7 +403,7 @@ def load(config: Path | None = None) -> Settings:
     try:
         return Settings(_secrets_dir=os.environ.get("WARDWATCH_SECRETS"), **values)
     except ValidationError as error:
-        raise SettingsError("; ".join(_explain(item) for item in error.errors()), step="settings") from None
+        raise SettingsError(explain(error), step="settings") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -399,6 +413,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} can't be read: {error.strerror}", step="settings") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}", step="settings") from None
+
+
+def explain(error: ValidationError) -> str:
+    """Return what is wrong with which setting, with its value unless it may be secret."""
+    return "; ".join(_explain(item) for item in error.errors())
 
 
 def _explain(item: Any) -> str:

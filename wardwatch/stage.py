@@ -68,6 +68,11 @@ class Runtime:
         if before is None or before["ok"] != ok:
             log.log(20 if ok else 40, "part_ok" if ok else "part_failed", part=part, message=message)
 
+    def forget(self, part: str) -> None:
+        """Show a part no more: it is there no longer."""
+        with self._lock:
+            self._parts.pop(part, None)
+
     def health(self) -> dict[str, Any]:
         """Return the state of the process: ``ok`` is true when every part is."""
         with self._lock:

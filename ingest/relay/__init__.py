@@ -35,7 +35,7 @@ def run(settings: Settings, runtime: Runtime) -> None:
     tables = Tables(bus)
     own = settings.relay
     certifying = load_authority(own.authorities, own.authority_key) if own.authorities and own.authority_key else None
-    app = RelayApp(writers, Enrolment(tables, certifying, own.certificate_days), runtime)
+    app = RelayApp(writers, Enrolment(tables, certifying, own.certificate_days), tables, runtime)
     server = RelayServer(settings.relay.listen, tls, app.answer, app.handshake_refused)
     address = address_of(server.socket)
     runtime.report(f"listener https {address}", ok=True, message=address)

@@ -15,9 +15,11 @@ from ingest.relay.enrolment import Enrolment
 from ingest.relay.peers import Peer, Refused, peer_of
 from ingest.relay.server import Answer, Request
 from ingest.relay.writers import Writers
+from ingest.remote import signed
 from wardwatch.bus.relay import wire
 from wardwatch.errors import BusUnavailable, DecodeError, RecordError, Unavailable
 from wardwatch.stage import EVENTS, Runtime
+from wardwatch.tables import Tables
 
 log = structlog.get_logger()
 
@@ -36,15 +38,17 @@ _HANDSHAKE = "tls"
 class RelayApp:
     """Answers requests, from any thread, once ``ready`` is set; counts records and what was refused."""
 
-    def __init__(self, writers: Writers, enrolment: Enrolment, runtime: Runtime) -> None:
+    def __init__(self, writers: Writers, enrolment: Enrolment, tables: Tables, runtime: Runtime) -> None:
         self._writers = writers
         self._enrolment = enrolment
+        self._tables = tables
         self._runtime = runtime
         self._lock = threading.Lock()
         self._busy: Counter[str] = Counter()
         self._open = {("GET", wire.AUTHORITY): self._authority, ("POST", wire.ENROL): self._enrol}
         self._certified = {
             ("GET", wire.TENANT): self._tenant,
+            ("GET", wire.CONFIG): self._config,
             ("POST", wire.RECORDS): self._records,
             ("POST", wire.RENEW): self._renew,
         }
@@ -92,6 +96,9 @@ class RelayApp:
 
     def _tenant(self, _: Request, peer: Peer) -> Answer:
         return Answer(200, {"tenant": peer.tenant, "topics": self._writers.prepare(peer.tenant)})
+
+    def _config(self, _: Request, peer: Peer) -> Answer:
+        return Answer(200, {"row": self._tables.get(signed.TABLE, peer.tenant, signed.KEY)})
 
     def _records(self, request: Request, peer: Peer) -> Answer:
         if request.media_type != wire.MEDIA_TYPE:

@@ -70,7 +70,7 @@ def create(
     """
     settings = load(config)
     fingerprint = _fingerprint(settings)
-    with _tables(settings) as tables:
+    with opened_tables(settings) as tables:
         typer.echo(enrolment.new_token(tables, check_tenant(tenant), fingerprint, hours))
 
 
@@ -84,7 +84,7 @@ def revoke(
 
     [bold]Example[/bold]: wardwatch enrol revoke renai
     """
-    with _tables(load(config)) as tables:
+    with opened_tables(load(config)) as tables:
         revoked = enrolment.revoke(tables, check_tenant(tenant), serial)
     if not revoked:
         raise NotFound(f"{tenant} has no certificate of this authority", step="enrol")
@@ -104,7 +104,8 @@ def _fingerprint(settings: Settings) -> str:
 
 
 @contextmanager
-def _tables(settings: Settings) -> Iterator[Tables]:
+def opened_tables(settings: Settings) -> Iterator[Tables]:
+    """Open the tables of the bus, read to their end; raises SettingsError, BusUnavailable."""
     bus = open_bus(settings.bus_url, settings.bus_access)
     tables = Tables(bus)
     try:

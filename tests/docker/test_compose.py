@@ -175,7 +175,7 @@ def test_our_containers_are_confined_and_limited(name: str) -> None:
 
 def test_the_whole_system_runs_every_stage_and_two_matchers() -> None:
     services = read("docker-compose.yml").services
-    assert set(STAGES) <= set(services)
+    assert set(STAGES) - {"relay"} <= set(services)  # a relay needs certificates first: docs/operator/relay.md
     matcher = services["matcher"].deploy
     assert matcher
     assert matcher.replicas == 2

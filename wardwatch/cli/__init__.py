@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "wardwatch.cli.doctor:doctor",
     "init": "wardwatch.cli.init:init",
     "enrol": "ingest.relay.cli:enrol",
+    "collector-config": "ingest.remote.cli:collector_config",
     "collector": "ingest.cli_collector:collector",
     "parse": "ingest.cli:parse",
     "detect": "detections.cli.detect:detect",

@@ -7,8 +7,9 @@ import os
 import ssl
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -78,6 +79,56 @@ class Stage:
 
     def metrics(self) -> str:
         return httpx.get(f"http://127.0.0.1:{self.health_port}/metrics", timeout=5, trust_env=False).text
+
+
+@dataclass
+class Sender:
+    """Sends batches of lines to a collector and counts what was acknowledged; what was not it sends again."""
+
+    listen: int
+    number: int = 0
+    acknowledged: int = 0
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        with httpx.Client(base_url=f"http://127.0.0.1:{self.listen}", trust_env=False, timeout=10) as client:
+            while not self.stopping.is_set():
+                self._send(client, 20)
+
+    def batch(self, count: int) -> None:
+        with httpx.Client(base_url=f"http://127.0.0.1:{self.listen}", trust_env=False, timeout=10) as client:
+            self._send(client, count)
+
+    def _send(self, client: httpx.Client, count: int) -> None:
+        lines = [LINUX % (number % 60, number) for number in range(self.number, self.number + count)]
+        headers = {"Authorization": "Bearer t"}
+        while not self.stopping.is_set():
+            try:
+                done = client.post("/l", content="\n".join(lines), headers=headers).status_code == 200
+            except httpx.HTTPError:
+                done = False
+            if done:
+                self.number += count
+                self.acknowledged += count
+                return
+            self.stopping.wait(0.1)
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        thread = threading.Thread(target=self.run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.stopping.set()
+            thread.join()
+
+
+def drained(collector: Stage, sent: int) -> bool:
+    """Whether the collector has taken so many lines and none waits any more."""
+    spool = collector.parts().get("spool", {"waiting": -1, "sources": {}})
+    accepted = sum(source["accepted"] for source in spool["sources"].values())
+    return bool(spool["waiting"] == 0 and accepted >= sent)
 
 
 @dataclass

@@ -5,10 +5,8 @@ from __future__ import annotations
 import random
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,7 +14,7 @@ import httpx
 import pytest
 
 from ingest.checks import Finding, check
-from tests.ingest.relay.running import LINUX, Provider, Stage, limit_records
+from tests.ingest.relay.running import LINUX, Provider, Sender, drained, limit_records
 from wardwatch import topics
 from wardwatch.bus.relay import Relay
 from wardwatch.errors import BusRefused
@@ -35,56 +33,6 @@ def provider(kafka: str, tmp_path: Path) -> Provider:
 @pytest.fixture
 def tenant() -> str:
     return "t" + uuid4().hex[:12]
-
-
-@dataclass
-class Sender:
-    """Sends batches of lines to a collector and counts what was acknowledged; what was not it sends again."""
-
-    listen: int
-    number: int = 0
-    acknowledged: int = 0
-    stopping: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        with httpx.Client(base_url=f"http://127.0.0.1:{self.listen}", trust_env=False, timeout=10) as client:
-            while not self.stopping.is_set():
-                self._send(client, 20)
-
-    def batch(self, count: int) -> None:
-        with httpx.Client(base_url=f"http://127.0.0.1:{self.listen}", trust_env=False, timeout=10) as client:
-            self._send(client, count)
-
-    def _send(self, client: httpx.Client, count: int) -> None:
-        lines = [LINUX % (number % 60, number) for number in range(self.number, self.number + count)]
-        headers = {"Authorization": "Bearer t"}
-        while not self.stopping.is_set():
-            try:
-                done = client.post("/l", content="\n".join(lines), headers=headers).status_code == 200
-            except httpx.HTTPError:
-                done = False
-            if done:
-                self.number += count
-                self.acknowledged += count
-                return
-            self.stopping.wait(0.1)
-
-    @contextmanager
-    def sending(self) -> Iterator[None]:
-        thread = threading.Thread(target=self.run)
-        thread.start()
-        try:
-            yield
-        finally:
-            self.stopping.set()
-            thread.join()
-
-
-def drained(collector: Stage, sent: int) -> bool:
-    """Whether the collector has taken so many lines and none waits any more."""
-    spool = collector.parts().get("spool", {"waiting": -1, "sources": {}})
-    accepted = sum(source["accepted"] for source in spool["sources"].values())
-    return bool(spool["waiting"] == 0 and accepted >= sent)
 
 
 def test_killing_relay_and_collector_under_load_loses_and_doubles_no_event(provider: Provider, tenant: str) -> None:

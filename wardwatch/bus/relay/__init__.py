@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -12,6 +13,7 @@ from wardwatch.bus import FLUSH_S, NO_ACCESS, check_size
 from wardwatch.bus.relay import wire
 from wardwatch.bus.tls import client_context
 from wardwatch.errors import BusRefused, BusUnavailable, RecordError, SettingsError
+from wardwatch.event import Document
 from wardwatch.settings import BusAccessSettings
 from wardwatch.topics import Topic
 
@@ -56,13 +58,20 @@ class Relay:
         """Return when the relay, and the bus behind it, answer."""
         self._ask()
 
+    def configuration(self) -> Document | None:
+        """Return the row of our tenant's configuration, None where there is none; raises BusUnavailable."""
+        return self._get(wire.CONFIG, _Configuration).row
+
     def close(self) -> None:
         """Do nothing: every call and producer closes its own connection."""
 
     def _ask(self) -> _Tenant:
+        return self._get(wire.TENANT, _Tenant)
+
+    def _get(self, page: str, kind: type[_Answer]) -> _Answer:
         connection = Connection(self.url, self._access)
         try:
-            return msgspec.json.decode(connection.request("GET", wire.TENANT, timeout_s=_ASK_S), type=_Tenant)
+            return msgspec.json.decode(connection.request("GET", page, timeout_s=_ASK_S), type=kind)
         except msgspec.MsgspecError:
             raise BusUnavailable("what answers there is no relay", step="relay", record=self.url) from None
         finally:
@@ -72,6 +81,13 @@ class Relay:
 class _Tenant(msgspec.Struct, frozen=True):
     tenant: str
     topics: list[str]
+
+
+class _Configuration(msgspec.Struct, frozen=True):
+    row: Document | None
+
+
+_Answer = TypeVar("_Answer", _Tenant, _Configuration)
 
 
 class RelayProducer:

@@ -19,6 +19,7 @@ TENANT = "/v1/tenant"
 AUTHORITY = "/v1/authority"
 ENROL = "/v1/enrol"
 RENEW = "/v1/renew"
+CONFIG = "/v1/config"
 MEDIA_TYPE = "application/vnd.wardwatch.records+msgpack-lz4"
 
 BATCH_BYTES = 2**20
