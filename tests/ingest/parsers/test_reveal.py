@@ -9,7 +9,7 @@ from wardwatch.errors import ParseError
 
 
 def test_a_reveal_tells_who_what_and_for_which_case() -> None:
-    alone, together, refused = sample("reveal")
+    alone, together, refused, _ = sample("reveal")
     assert part(alone, "user.id", "user.roles", "reveal.count", "reveal.tokens", "reveal.case", "event.outcome") == (
         "li.na",
         ["privacy-officer"],
@@ -21,6 +21,11 @@ def test_a_reveal_tells_who_what_and_for_which_case() -> None:
     assert part(alone, "reveal.guarded", "reveal.second_person") == (False, None)
     assert part(together, "reveal.guarded", "reveal.second_person") == (True, "chen")
     assert part(refused, "event.outcome", "reveal.guarded") == ("failure", False)
+
+
+def test_a_look_at_raw_records_tells_who_and_of_which_source() -> None:
+    *_, tapped = sample("reveal")
+    assert part(tapped, "event.action", "user.id", "tap.source") == ("tap", "service", "hl7v2")
 
 
 @pytest.mark.parametrize(

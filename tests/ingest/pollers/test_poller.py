@@ -119,7 +119,7 @@ def test_the_cursor_is_written_only_behind_records_that_are_in_the_spool(
             wait_until(lambda: len(refused) > 1, what="a full spool, asked again")
             taken = full.accepted()
             assert 0 < taken < MANY
-            wait_until(lambda: full.cursor() == str(full.accepted()), what="a cursor behind what is in the spool")
+            assert int(full.cursor() or 0) <= full.accepted()  # of the batch at hand a part may be in
             while full.accepted() < MANY:  # the bus takes some: reading goes on with the next record
                 full.intake.spool.ack(full.intake.spool.read())
             wait_until(lambda: full.cursor() == str(MANY), what="the last cursor")
@@ -205,10 +205,10 @@ def test_a_poller_stops_while_the_spool_is_full_and_loses_nothing(
         refused = refusals(full.intake.spool, monkeypatch)
         with full.asking(Numbers(MANY, size=100)):
             wait_until(lambda: refused, what="a full spool")
-        taken = full.accepted()
-        assert full.cursor() == str(taken)
+        taken, cursor = full.accepted(), int(full.cursor())
+        assert cursor <= taken < cursor + 100
     feed = Numbers(MANY, size=100)
     with site(tmp_path) as again, again.asking(feed):
         wait_until(lambda: again.cursor() == str(MANY), what="the rest")
-        assert feed.asked[0] == str(taken)
-        assert again.accepted() == MANY
+        assert feed.asked[0] == str(cursor)
+        assert again.accepted() == MANY + taken - cursor  # what is asked for again has the ids it had
