@@ -81,8 +81,7 @@ def place_of(settings: SourceSettings) -> tuple[KafkaBus, tuple[str, ...]]:
     try:
         return KafkaBus(f"{found.scheme}://{found.netloc}", _access(settings)), topics
     except SettingsError as error:
-        remedy = error.remedy or _FORM
-        raise SettingsError(error.reason, step="collector", record=settings.parser, remedy=remedy) from None
+        raise SettingsError(error.reason, step="collector", record=settings.parser, remedy=_FORM) from None
 
 
 def _access(settings: SourceSettings) -> BusAccessSettings:
