@@ -29,9 +29,12 @@ LONG = b"m0023 " + b"y" * 500_000
 
 DISK = (
     'queue.type="LinkedList" queue.filename="out" queue.highwatermark="20" queue.lowwatermark="10" '
-    'queue.dequeuebatchsize="16" queue.saveOnShutdown="on"'
+    'queue.dequeuebatchsize="16" queue.saveOnShutdown="on" queue.timeoutEnqueue="300000"'
 )
-"""A queue that goes to disk early; its second worker has a connection of its own."""
+"""A queue that goes to disk early; its second worker has a connection of its own.
+
+By itself rsyslog discards what finds no place in its queue for 2 s, as on a machine whose disk is busy.
+"""
 
 
 def from_rsyslog(folder: Path, port: int, pki: Pki, how: str, queue: str = "") -> SyslogPeer:
@@ -186,7 +189,7 @@ def test_a_full_spool_holds_rsyslog_back_and_nothing_is_lost_when_there_is_room_
     log.write(3000)
     with (
         running(tmp_path / "data", source, forward=False, spool_bytes=2**20) as site,
-        from_rsyslog(tmp_path / "peer", site.port(), Pki(tmp_path / "pki"), "tcp", DISK),
+        from_rsyslog(tmp_path / "peer", site.port(), Pki(tmp_path / "pki"), "tcp", DISK) as peer,
     ):
         spool = site.intake.spool
         found: set[str] = set()
@@ -199,5 +202,8 @@ def test_a_full_spool_holds_rsyslog_back_and_nothing_is_lost_when_there_is_room_
             spool.ack(entries)
             return len(found) == log.written
 
-        wait_until(room, what="all lines")
+        try:
+            wait_until(room, what="all lines", timeout_s=90)
+        except TimeoutError:
+            pytest.fail(f"{len(found)} lines, {site.counts('linux')}: {peer.console()[-2000:]}")
         assert site.counts("linux") == (3000, 3000, 0, 0)

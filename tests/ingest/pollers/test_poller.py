@@ -73,7 +73,7 @@ class Site:
         return self.intake.spool.counters().get("linux", {}).get("accepted", 0)
 
     def cursor(self) -> str:
-        found = [path.read_text() for path in self.folder.glob("cursor-*")]
+        found = [path.read_text() for path in self.folder.glob("cursor-*") if path.suffix != ".draft"]
         return found[0] if found else ""
 
 
