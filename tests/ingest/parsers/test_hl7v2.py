@@ -75,6 +75,20 @@ def test_custom_separators_escapes_and_a_zone_of_the_message_are_honoured() -> N
     assert doc["hospital.patient.vip"] is False
 
 
+@pytest.mark.parametrize("field", ["A7~B8", "A7^B8", "A7&B8", "A7&B8^C9~D0"])
+def test_a_field_is_read_to_its_first_part_as_an_independent_parser_does(field: str) -> None:
+    text = f"MSH|^~\\&|HIS|H1|LIS|H1|20260301021109||ADT^A08|{field}|P|2.5"
+    oracle = hl7.parse(text).segment("MSH")[10]
+    while not isinstance(oracle, str):
+        oracle = oracle[0]
+    assert _doc(text)["hl7.control_id"] == oracle == "A7"
+
+
+def test_of_segments_of_one_name_the_first_is_read() -> None:
+    doc = _message("ADT^A08", "PID|1||MR1^^^H1^MR", "PID|2||MR2^^^H1^MR")
+    assert doc["hospital.patient.id_token"] == "MR1"
+
+
 def test_gbk_as_msh_18_declares_is_read_even_where_a_character_holds_a_separators_byte() -> None:
     data = fixture("hl7v2_gbk.hl7")
     assert b"\x9f|" in data
