@@ -33,7 +33,7 @@ from wardwatch.store import AlertQuery, Find, Outcome, Store, Stored, Version, W
 
 log = structlog.get_logger()
 
-CHUNK = 500
+CHUNK = 1000
 CHOSEN = 1000
 NOTE_ABOVE = 20
 _STALE = timedelta(seconds=30)
@@ -200,8 +200,7 @@ class Jobs:
             chunks = self._undoing(person, job) if job.undoes else self._chunks(person, job)
             for items, gone, change in chunks:
                 job.skipped += gone
-                for tenant, ours in groupby(sorted(items, key=_tenant), _tenant):
-                    self._change(person, job, tenant, list(ours), change)
+                self._change(person, job, items, change)
                 job, version = self._tell(job, version)
                 if job.state == "cancelling" or self._closing.is_set():
                     break
@@ -266,12 +265,30 @@ class Jobs:
         name = person.name if order.action == "acknowledge" else order.assignee
         return _of_workflow(workflow.giving(name))
 
-    def _change(self, person: Person, job: Job, tenant: str, items: Sequence[Stored], change: OfAlert) -> None:
-        """Change a hospital's alerts and count: one audit record first, then every workflow that the change fits."""
+    def _change(self, person: Person, job: Job, items: Sequence[Stored], change: OfAlert) -> None:
+        """Change alerts and count: an audit record for each hospital first, then each workflow that the change fits."""
+        writes: list[WorkflowChange] = []
+        for tenant, ours in groupby(sorted(items, key=_tenant), _tenant):
+            writes += self._meant(person, job, tenant, list(ours), change)
+        results = self._store.alerts.workflows(person.scope, writes)
+        made = [write for write, result in zip(writes, results, strict=True) if result.outcome is Outcome.STORED]
+        job.done += len(made)
+        job.skipped += len(writes) - len(made)
+        if job.undoes:
+            closed_by = {_id(item): workflow.last_change(item.doc) for item in items}
+            for (before, after), heads in groupby(made, lambda each: (closed_by[each.id], each.changes["change"])):
+                workflow.restore_series(self._store, person, [head.id for head in heads], before, after)
+        elif job.order.action == "close":
+            workflow.close_series(self._store, person, {each.id: each.changes for each in made})
+
+    def _meant(
+        self, person: Person, job: Job, tenant: str, items: Sequence[Stored], change: OfAlert
+    ) -> list[WorkflowChange]:
+        """Return the changes of a hospital's alerts, recorded; count those that they do not fit."""
         name = job.order.assignee if job.order.action == "assign" else ""
         if name and name not in {each.name for each in self._able(tenant)}:
             job.failed += len(items)
-            return
+            return []
         changes: dict[str, dict[str, Any]] = {}
         for item in items:
             try:
@@ -280,7 +297,7 @@ class Jobs:
                 job.skipped += 1
         chosen = [item for item in items if _id(item) in changes]
         if not chosen:
-            return
+            return []
         meant = audit.record_many(
             self._store,
             person.name,
@@ -289,20 +306,7 @@ class Jobs:
             job=job.id,
             befores={_id(item): workflow.workflow_of(item.doc) for item in chosen},
         )
-        writes = [WorkflowChange(_id(item), {**changes[_id(item)], "change": meant}, item.version) for item in chosen]
-        results = self._store.alerts.workflows(person.scope, writes)
-        stored = sum(result.outcome is Outcome.STORED for result in results)
-        job.done += stored
-        job.skipped += len(results) - stored
-        heads = {
-            write.id: write.changes
-            for write, result in zip(writes, results, strict=True)
-            if result.outcome is Outcome.STORED
-        }
-        if job.undoes:
-            workflow.restore_series(self._store, person, heads, workflow.last_change(chosen[0].doc), meant)
-        elif job.order.action == "close":
-            workflow.close_series(self._store, person, heads)
+        return [WorkflowChange(_id(item), {**changes[_id(item)], "change": meant}, item.version) for item in chosen]
 
 
 def queue_filter(values: Mapping[str, str]) -> QueueFilter:
@@ -327,7 +331,7 @@ def _restoring(befores: Mapping[str, Mapping[str, Any]]) -> OfAlert:
 
 
 def _total(desk: Desk, query: AlertQuery) -> int:
-    return sum(desk.store.alerts.count(desk.person.scope, query, "status").values())
+    return desk.store.alerts.totals(desk.person.scope, [query])[0]
 
 
 def _tenant(item: Stored) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -83,7 +84,7 @@ class Term:
     start: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AlertView:
     """One alert in one language."""
 
@@ -116,7 +117,7 @@ class AlertView:
         """Whether nobody has taken it."""
         return self.status == Status.NEW.value
 
-    @property
+    @cached_property
     def priority(self) -> int:
         """The priority, 0 to 100."""
         return round(float(self._own("priority") or 0))
@@ -131,7 +132,7 @@ class AlertView:
         """Name of the severity."""
         return severity_of(self.doc).value
 
-    @property
+    @cached_property
     def title(self) -> str:
         """The rule's title in the language."""
         return shown(self._worded("title") or self.doc.get("message"))
@@ -171,13 +172,13 @@ class AlertView:
         """The first ATT&CK technique."""
         return next(iter(self.techniques), "")
 
-    @property
+    @cached_property
     def techniques(self) -> list[str]:
         """Ids of the ATT&CK techniques, the finer one where there are two."""
         found = dig(self.doc, "threat.technique.subtechnique.id") or dig(self.doc, "threat.technique.id") or []
         return [shown(item, 20) for item in (found if isinstance(found, list) else [found])]
 
-    @property
+    @cached_property
     def entities(self) -> list[tuple[str, str]]:
         """What it is about, as (kind, value), each value once."""
         found = {shown(value, 80): kind for kind, path in reversed(_ENTITIES) for value in _each(dig(self.doc, path))}
@@ -221,7 +222,7 @@ class AlertView:
         """Ids of its sample events."""
         return [str(item["id"]) for item in self._own("source_events") or [] if isinstance(item, dict) and "id" in item]
 
-    @property
+    @cached_property
     def due(self) -> Due | None:
         """The deadline that runs, None where none does."""
         due_at = self._own("due_at")
@@ -280,8 +281,13 @@ class AlertView:
         """What the rule's author knows to look alike."""
         return [shown(item) for item in _each(self._own("false_positives"))]
 
+    @cached_property
+    def _alert(self) -> dict[str, Any]:
+        found = dig(self.doc, "wardwatch.alert")
+        return found if isinstance(found, dict) else {}
+
     def _own(self, name: str) -> Any:
-        return dig(self.doc, f"wardwatch.alert.{name}")
+        return self._alert.get(name)
 
     def _worded(self, name: str) -> Any:
         words = self._own(name)

@@ -127,20 +127,17 @@ def page(desk: Desk, chosen: QueueFilter, *, limit: int = PAGE) -> Page:
     )
 
 
-def severity_counts(desk: Desk, tenant: str) -> dict[str, int]:
-    """Return the number of open alerts per severity."""
-    found = desk.store.alerts.count(desk.person.scope, QueueFilter(tenant=tenant).query(desk), "severity")
-    return {severity.value: found.get(severity.value, 0) for severity in SEVERITIES}
-
-
-def views(desk: Desk, chosen: QueueFilter) -> list[View]:
-    """Return the tabs; the current one is what the filter equals."""
-    tabs = []
-    for name, sets in VIEWS.items():
-        tab = replace(QueueFilter(tenant=chosen.tenant), **sets)  # type: ignore[arg-type]
-        same = replace(chosen, q="", after="", severity="") == tab
-        tabs.append(View(name, tab.url(), _total(desk, tab), same))
-    return tabs
+def overview(desk: Desk, chosen: QueueFilter) -> tuple[list[View], dict[str, int]]:
+    """Return the tabs, of which the filter equals the current one, and the number of open alerts per severity."""
+    own = QueueFilter(tenant=chosen.tenant)
+    tabs = {name: replace(own, **sets) for name, sets in VIEWS.items()}  # type: ignore[arg-type]
+    filters = [*tabs.values(), *(replace(own, severity=severity.value) for severity in SEVERITIES)]
+    totals = desk.store.alerts.totals(desk.person.scope, [each.query(desk) for each in filters])
+    here = replace(chosen, q="", after="", severity="")
+    views = [
+        View(name, tab.url(), total, here == tab) for (name, tab), total in zip(tabs.items(), totals, strict=False)
+    ]
+    return views, {severity.value: total for severity, total in zip(SEVERITIES, totals[len(tabs) :], strict=True)}
 
 
 def series(desk: Desk, page: Page) -> dict[str, int]:
@@ -148,10 +145,6 @@ def series(desk: Desk, page: Page) -> dict[str, int]:
     heads = frozenset(item.doc["event"]["id"] for item in page.items)
     query = AlertQuery(series=heads, statuses=OPEN)
     return desk.store.alerts.count(desk.person.scope, query, "series") if heads else {}
-
-
-def _total(desk: Desk, chosen: QueueFilter) -> int:
-    return sum(desk.store.alerts.count(desk.person.scope, chosen.query(desk), "status").values())
 
 
 def neighbours(desk: Desk, chosen: QueueFilter, alert: str) -> tuple[str | None, str | None]:

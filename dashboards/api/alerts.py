@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from dashboards import queue, suppressions, workflow
 from dashboards.pages.queue import Chosen, TheDesk
+from dashboards.queue import QueueFilter
 from dashboards.visitor import Signed, TheConsole
 from dashboards.workflow import Done, state_of
 from wardwatch.alert import Verdict, parse_alert_id
@@ -83,7 +84,7 @@ def alerts(desk: TheDesk, filters: Chosen) -> AlertList:
 @router.get("/counts")
 def counts(desk: TheDesk, tenant: str = "") -> dict[str, int]:
     """Count open alerts by severity."""
-    return queue.severity_counts(desk, tenant)
+    return queue.overview(desk, QueueFilter(tenant=tenant))[1]
 
 
 @router.get("/{alert}")

@@ -61,10 +61,10 @@ def view(console: Console, seen: Visitor, doc: AlertDocument) -> AlertView:
 
 def overview(desk: Desk, filters: QueueFilter) -> dict[str, Any]:
     """Return what strip and tabs show."""
-    tabs = queue.views(desk, filters)
+    tabs, counts = queue.overview(desk, filters)
     return {
         "filters": filters,
-        "counts": queue.severity_counts(desk, filters.tenant),
+        "counts": counts,
         "silent": next(tab for tab in tabs if tab.name == "silent"),
         "due": next(tab for tab in tabs if tab.name == "due"),
         "tabs": tabs,

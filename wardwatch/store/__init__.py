@@ -151,6 +151,9 @@ class Alerts(Protocol):
     def count(self, scope: Scope, query: AlertQuery, by: CountBy) -> dict[str, int]:
         """Return how many alerts match, by the values of one field."""
 
+    def totals(self, scope: Scope, queries: Sequence[AlertQuery]) -> list[int]:
+        """Return how many alerts match each query, in one request."""
+
     def workflow(self, scope: Scope, identifier: str, changes: Mapping[str, Any], *, version: Version) -> Stored:
         """Change workflow fields (names of alert.WORKFLOW; None removes one); visible to ``search`` on return.
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 
 from tests.wardwatch.store.samples import EVERYBODY, START, alert, settle
-from wardwatch.alert import AlertDocument, Severity, Status, Verdict
+from wardwatch.alert import OPEN, AlertDocument, Severity, Status, Verdict
 from wardwatch.errors import Conflict, NotFound, RecordError, RejectedByStore
 from wardwatch.store import AlertQuery, AlertSort, AlertWrite, Outcome, Result, Scope, Store, Stored, WorkflowChange
 
@@ -374,6 +374,25 @@ def test_counts_add_up_by_each_field(
 ) -> None:
     expected = Counter(name for doc in mixed if (name := value(doc)) is not None)
     assert store.alerts.count(EVERYBODY, of(tenant), by) == expected
+
+
+def test_totals_are_what_a_search_of_each_query_counts(store: Store, tenant: str, mixed: list[AlertDocument]) -> None:
+    now = datetime.now(UTC)
+    queries = [
+        of(tenant),
+        AlertQuery(tenants=frozenset([tenant]), statuses=OPEN, heads=True),
+        AlertQuery(tenants=frozenset([tenant]), statuses=OPEN, heads=True, assignee=""),
+        AlertQuery(tenants=frozenset([tenant]), statuses=OPEN, heads=True, severities=frozenset([Severity.HIGH])),
+        AlertQuery(tenants=frozenset([tenant]), statuses=OPEN, heads=True, due_before=now + timedelta(days=9)),
+        AlertQuery(tenants=frozenset([tenant]), statuses=frozenset([Status.CLOSED])),
+        AlertQuery(tenants=frozenset(["nobody"])),
+        of(tenant),
+    ]
+    searched = [store.alerts.search(EVERYBODY, query).total for query in queries]
+    assert searched[0] == len(mixed)
+    assert store.alerts.totals(EVERYBODY, queries) == searched
+    assert store.alerts.totals(Scope("li.na", frozenset(["other"])), queries) == [0] * len(queries)
+    assert store.alerts.totals(EVERYBODY, []) == []
 
 
 WORDS = [

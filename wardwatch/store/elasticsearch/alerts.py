@@ -149,6 +149,22 @@ class ElasticsearchAlerts:
             counts[name] = counts.get(name, 0) + bucket["doc_count"]
         return counts
 
+    def totals(self, scope: Scope, queries: Sequence[AlertQuery]) -> list[int]:
+        """Return how many alerts match each query."""
+        if not queries:
+            return []
+        each = [{"bool": {"filter": _filter(scope, query)}} for query in queries]
+        answer = search(
+            self._client,
+            "alerts",
+            index=f"{ALERTS}*",
+            query={"bool": {"should": each}},
+            aggs={"each": {"filters": {"filters": each}}},
+            size=0,
+        )
+        buckets = answer.get("aggregations", {}).get("each", {}).get("buckets", [])
+        return [bucket["doc_count"] for bucket in buckets] or [0] * len(queries)
+
     def workflow(self, scope: Scope, identifier: str, changes: Mapping[str, Any], *, version: str) -> Stored:
         """Change workflow fields of an alert that nobody changed since ``version`` was read."""
         check_workflow(changes)

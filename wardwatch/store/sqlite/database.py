@@ -74,6 +74,14 @@ CREATE INDEX queue_counts ON alerts (queued, status, tenant, severity, rule, ass
 CREATE INDEX alerts_series ON alerts (series) WHERE series IS NOT NULL;
 CREATE INDEX alerts_case ON alerts ("case") WHERE "case" IS NOT NULL;
 """,
+    """
+DROP INDEX alerts_closed;
+DROP INDEX queue_newest;
+DROP INDEX queue_priority;
+CREATE INDEX alerts_closed ON alerts (closed, status, tenant) WHERE closed IS NOT NULL;
+CREATE INDEX queue_newest ON alerts (created DESC, id, tenant) WHERE queued IS NOT NULL;
+CREATE INDEX queue_priority ON alerts (priority DESC, due, created, id, tenant) WHERE queued IS NOT NULL;
+""",
 )
 """What makes each version of the schema from the one before it."""
 SCHEMA_VERSION = len(_SCHEMAS)
@@ -87,7 +95,7 @@ Condition = tuple[str, Sequence[Any]]
 
 def every(parts: Sequence[Condition]) -> Condition:
     """Return the condition that all parts are met."""
-    return " AND ".join(part for part, _ in parts), [value for _, values in parts for value in values]
+    return " AND ".join(part for part, _ in parts) or "1", [value for _, values in parts for value in values]
 
 
 class Database:
