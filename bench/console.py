@@ -1,47 +1,66 @@
-"""The console under a shift: twenty analysts read queue and alerts while a bulk change closes ten thousand.
+"""The console under a shift: twenty analysts read queue and alerts, a bulk change closes ten thousand, alerts arrive.
 
-The alerts are spread over fifty hospitals and thirty days. Readers are real HTTP clients in processes of their own. The
-ratio of a page is to the same number of bytes served as a static file beside it; that of the bulk change is to one
-request for each alert.
+The alerts are spread over fifty hospitals and thirty days, one in fifty is open. The analysts are real HTTP clients in
+a process of their own; each looks at what it got for a second, more or less, before it asks again, so that twenty of
+them ask about twenty times a second. The ratio of a page is to a static file that they read in the same way; that of
+the bulk change is to one request for each alert. A real Chromium opens the queue and watches it while alerts arrive.
+
+WARDWATCH_BENCH_STORE names the stores to measure; WARDWATCH_BENCH_FOLDER keeps SQLite's for the next run.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from statistics import quantiles
+from statistics import mean, median, quantiles
+from typing import Any
 
 import httpx
+import orjson
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.figures import Figure
 from dashboards.app import create, server_of
 from dashboards.auth.people import People, Role, new_person
 from dashboards.console import Console
+from dashboards.feed import follow
 from wardwatch import topics
-from wardwatch.alert import AlertDocument, Severity, Verdict, alert_id, new_workflow, priority_level
-from wardwatch.bus import open_bus
+from wardwatch.alert import OPEN, AlertDocument, Severity, Verdict, alert_id, new_workflow, priority_level
+from wardwatch.bus import Bus, open_bus
+from wardwatch.errors import Conflict
 from wardwatch.event import rfc3339
 from wardwatch.service_levels import DEFAULT, Clock
 from wardwatch.settings import ConsoleSettings
-from wardwatch.store import AlertWrite, Store, open_store
+from wardwatch.stage import Runtime
+from wardwatch.store import AlertQuery, AlertWrite, Scope, Store, open_store
 from wardwatch.tables import Tables
+from wardwatch.testing.browser import ARGUMENTS, ensure
 from wardwatch.testing.elasticsearch import ElasticsearchServer
 from wardwatch.testing.ports import free_port, wait_until
 
 ANALYSTS, REQUESTS = 20, 15
+LOOKS_S = (0.5, 1.5)
 HOSPITALS = 50
 BULK = 10_000
 OPEN_SHARE = 0.02
+PER_S, WATCHED_S = 50, 10
+LOADS, ARRIVALS = 5, 10
 _PASSWORD = "bench bench bench"
 _BATCH = 2_000
+_QUEUES = ["/", "/?sort=newest", "/?assignee=-", "/?due=soon&sort=due", "/?tenant=h07"]
+_WATCH = """() => { window.longest = 0; new PerformanceObserver((list) => {
+  for (const task of list.getEntries()) window.longest = Math.max(window.longest, task.duration);
+}).observe({ type: "longtask" }); }"""
 
 
 def run(quick: bool) -> list[Figure]:
@@ -49,80 +68,165 @@ def run(quick: bool) -> list[Figure]:
     alerts = 100_000 if quick else 1_000_000
     figures: list[Figure] = []
     named = os.environ.get("WARDWATCH_BENCH_STORE", "sqlite" if quick else "sqlite elasticsearch").split()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(os.environ.get("WARDWATCH_BENCH_FOLDER", place))
         if "sqlite" in named:
-            figures += _figures("sqlite", f"sqlite:///{folder}/store.sqlite", folder, alerts)
+            figures += _figures("SQLite", f"sqlite:///{folder}/store.sqlite", Path(place), alerts)
         if "elasticsearch" in named:
             with ElasticsearchServer() as server:
-                figures += _figures("elasticsearch", server.url, folder, alerts)
+                figures += _figures("Elasticsearch", server.url, Path(place), alerts)
     return figures
 
 
-def _figures(name: str, url: str, folder: str, alerts: int) -> Iterator[Figure]:
+@dataclass(frozen=True)
+class _Site:
+    """A served console, and what is behind it."""
+
+    name: str
+    address: str
+    store: Store
+    bus: Bus
+
+
+def _figures(name: str, url: str, place: Path, alerts: int) -> Iterator[Figure]:
     store = open_store(url)
     store.setup()
-    ids = fill(store, alerts)
-    with _served(store, Path(folder, f"{name}.sqlite")) as (address, console):
-        yield from _measured(name, address, console, ids)
+    everybody, in_queue = Scope("bench"), AlertQuery(statuses=OPEN)
+    if not store.alerts.totals(everybody, [in_queue])[0]:
+        fill(store, alerts)
+    found = store.alerts.search(everybody, in_queue, sort="due", limit=200)
+    with _served(name, store, place / name) as site:
+        yield from _pages(site, [item.doc["event"]["id"] for item in found.items])
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=ensure(), args=ARGUMENTS)
+            yield from _seen(site, browser)
+            browser.close()
+        yield from _bulk(site)
     store.close()
 
 
-def _measured(name: str, address: str, console: Console, ids: Sequence[str]) -> Iterator[Figure]:
-    static = p95(_read(address, ["/static/console.css"] * REQUESTS * ANALYSTS))
-    for what, paths, target in (
-        ("queue", ["/", "/?sort=newest", "/?assignee=-", "/?due=soon&sort=due", "/?tenant=h07"], 150),
-        ("alert", [f"/alerts/{each}" for each in random.Random(1).sample(ids, 50)], 200),
-    ):
-        chosen = [paths[number % len(paths)] for number in range(REQUESTS * ANALYSTS)]
-        took = p95(_read(address, chosen))
-        yield Figure(
-            f"console, {name}: {what}, p95 of {ANALYSTS}",
-            took * 1000,
-            "ms",
-            "a static file",
-            took / static,
-            f"{target} ms",
-        )
-    yield from _bulk(name, address, console)
+def _pages(site: _Site, ids: Sequence[str]) -> Iterator[Figure]:
+    static = p95(_read(site, ["/static/console.css"]))
+    for what, paths, target in (("queue", _QUEUES, 150), ("alert", [f"/alerts/{each}" for each in ids], 200)):
+        took = p95(_read(site, paths))
+        name = f"console on {site.name}: {what}, p95 of {ANALYSTS} analysts"
+        yield Figure(name, took * 1000, "ms", "a static file", took / static, f"{target} ms")
+    busy, alone = _read(site, _QUEUES, looks_s=(0, 0)), _read(site, _QUEUES, analysts=1, looks_s=(0, 0))
+    rate, one = ANALYSTS / mean(busy), 1 / mean(alone)
+    name = f"console on {site.name}: queue pages without a pause"
+    yield Figure(name, rate, "a second", "one analyst alone", rate / one, "none")
 
 
-def _bulk(name: str, address: str, console: Console) -> Iterator[Figure]:
-    with _signed_in(address) as client:
-        token = client.get("/api/v1/me").json()["csrf"]
-        headers = {"X-CSRF-Token": token}
-        one_by_one = client.get("/api/v1/alerts?sort=newest").json()["alerts"][:50]
+def _seen(site: _Site, browser: Browser) -> Iterator[Figure]:
+    page = browser.new_page(base_url=site.address, extra_http_headers={"Accept-Language": "en"})
+    page.goto("/login")
+    page.fill("[name=name]", "bench")
+    page.fill("[name=password]", _PASSWORD)
+    page.click("form button")
+    page.wait_for_selector("#list")
+    state: Any = page.context.storage_state()
+    page.close()
+    loads = [_loaded(site, browser, state) for _ in range(LOADS)]
+    sent, ready = max(size for size, _ in loads), median(ready for _, ready in loads)
+    document = len(_signed_in_page(site, "/"))
+    yield Figure(f"console on {site.name}: first load", sent / 1000, "KB", "its document", sent / document, "300 KB")
+    yield Figure(f"console on {site.name}: queue answers keys", ready, "ms", "one second", ready / 1000, "1,000 ms")
+    context = browser.new_context(base_url=site.address, storage_state=state)
+    watched = context.new_page()
+    watched.goto("/")
+    watched.wait_for_selector("body[data-live=on]")
+    shown = max(_arrives(site, watched) for _ in range(ARRIVALS))
+    yield Figure(f"console on {site.name}: stored to seen", shown * 1000, "ms", "two seconds", shown / 2, "2,000 ms")
+    watched.evaluate(_WATCH)
+    _rain(site)
+    longest = float(watched.evaluate("window.longest"))
+    context.close()
+    name = f"console on {site.name}: longest task, {PER_S} alerts a second"
+    yield Figure(name, longest, "ms", "100 ms", longest / 100, "100 ms (0: none above 50)")
+
+
+def _loaded(site: _Site, browser: Browser, state: Any) -> tuple[int, float]:
+    """Return the bytes on the wire of a first visit, and the milliseconds until its modules have run."""
+    context = browser.new_context(base_url=site.address, storage_state=state)
+    page = context.new_page()
+    network, sizes = context.new_cdp_session(page), []
+    network.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    network.send("Network.enable")
+    page.goto("/")
+    page.wait_for_selector("body[data-live=on]")
+    ready = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+    context.close()
+    return int(sum(sizes)), float(ready)
+
+
+def _arrives(site: _Site, page: Page) -> float:
+    before = page.inner_text("#pill") if page.is_visible("#pill") else ""
+    _raise(site, random.Random())
+    begun = time.perf_counter()
+    page.wait_for_function(
+        "(before) => { const p = document.getElementById('pill'); return !p.hidden && p.innerText !== before }",
+        arg=before,
+        polling=20,
+    )
+    return time.perf_counter() - begun
+
+
+def _rain(site: _Site) -> None:
+    chance, begun = random.Random(), time.perf_counter()
+    for number in range(PER_S * WATCHED_S):
+        _raise(site, chance)
+        time.sleep(max(0.0, begun + (number + 1) / PER_S - time.perf_counter()))
+
+
+def _raise(site: _Site, chance: random.Random) -> None:
+    write = _alert(chance, datetime.now(UTC), chance.getrandbits(60), is_open=True)
+    site.store.alerts.write([write])
+    producer = site.bus.producer()
+    record = {"id": write.id, "tenant": write.doc["organization"]["id"], "kind": "created"}
+    producer.send(topics.ALERTS.name, orjson.dumps(record), key=write.id)
+    producer.flush()
+    producer.close()
+
+
+def _bulk(site: _Site) -> Iterator[Figure]:
+    with _signed_in(site.address) as client:
+        headers = {"X-CSRF-Token": client.get("/api/v1/me").json()["csrf"]}
+        one_by_one = client.get("/api/v1/alerts?sort=newest&status=new").json()["alerts"][:50]
         begun = time.perf_counter()
         for alert in one_by_one:
             body = {"state": alert["state"], "verdict": Verdict.DUPLICATE.value}
             identifier = alert["document"]["event"]["id"]
             client.post(f"/api/v1/alerts/{identifier}/close", json=body, headers=headers).raise_for_status()
         each = (time.perf_counter() - begun) / len(one_by_one)
-        order = {
-            "key": "bench-bulk-1",
-            "action": "close",
-            "verdict": "duplicate",
-            "note": "bench",
-            "filter": {"status": "new"},
-        }
-        begun = time.perf_counter()
-        job = client.post("/api/v1/bulk", json=order, headers=headers).json()["id"]
-        wait_until(lambda: client.get(f"/api/v1/jobs/{job}").json()["state"] == "done", what="bulk", timeout_s=300)
-        took = time.perf_counter() - begun
-        done = client.get(f"/api/v1/jobs/{job}").json()["done"]
-    per = took / done
-    yield Figure(f"console, {name}: bulk close of {BULK:,}", per * BULK, "s", "one request each", each / per, "5 s")
+        order = {"action": "close", "verdict": "duplicate", "note": "bench", "filter": {"status": "new"}}
+        closed, took = _job(client, "/api/v1/bulk", {**order, "key": os.urandom(8).hex()}, headers)
+        _job(client, f"/api/v1/jobs/{closed['id']}/undo", {"key": os.urandom(8).hex()}, headers)
+    per = took / closed["done"]
+    name = f"console on {site.name}: bulk close of {BULK:,}"
+    yield Figure(name, per * BULK, "s", "one request each", each / per, "5 s")
 
 
-def fill(store: Store, alerts: int) -> list[str]:
-    """Write so many alerts, one in fifty of them open and BULK at least, and return the ids of some open ones."""
+def _job(client: httpx.Client, path: str, body: Any, headers: dict[str, str]) -> tuple[dict[str, Any], float]:
+    begun = time.perf_counter()
+    answer = client.post(path, json=body, headers=headers)
+    answer.raise_for_status()
+    job: dict[str, Any] = answer.json()
+
+    def ended() -> bool:
+        job.update(client.get(f"/api/v1/jobs/{job['id']}").json())
+        return bool(job["state"] == "done")
+
+    wait_until(ended, what="bulk", timeout_s=300)
+    return job, time.perf_counter() - begun
+
+
+def fill(store: Store, alerts: int) -> None:
+    """Write so many alerts, one in fifty of them open, and BULK at least."""
     chance, now = random.Random(7), datetime.now(UTC)
     wanted = max(BULK * 1.2 / alerts, OPEN_SHARE)
-    ids: list[str] = []
     for start in range(0, alerts, _BATCH):
         writes = [_alert(chance, now, number, chance.random() < wanted) for number in range(start, start + _BATCH)]
         store.alerts.write(writes)
-        ids += [write.id for write in writes if write.workflow["status"] == "new"]
-    return ids
 
 
 def _alert(chance: random.Random, now: datetime, number: int, is_open: bool) -> AlertWrite:
@@ -171,26 +275,33 @@ def _alert(chance: random.Random, now: datetime, number: int, is_open: bool) -> 
 
 
 @contextmanager
-def _served(store: Store, bus_path: Path) -> Iterator[tuple[str, Console]]:
-    bus = open_bus(f"sqlite:///{bus_path}.bus")
+def _served(name: str, store: Store, place: Path) -> Iterator[_Site]:
+    bus, runtime = open_bus(f"sqlite:///{place}.bus"), Runtime("console")
     bus.ensure_topics(topics.shared())
     tables = Tables(bus)
     tables.put_rows("tenants", "", {f"h{n:02}": {"name": {"en": f"Hospital {n}"}} for n in range(HOSPITALS)})
     tables.catch_up()
-    People(store).add(new_person("bench", _PASSWORD, Role.ANALYST, []))
+    with suppress(Conflict):  # the store was kept from another run
+        People(store).add(new_person("bench", _PASSWORD, Role.ANALYST, []))
     console = Console(ConsoleSettings(secure_cookies=False), store, tables)
     listen = f"127.0.0.1:{free_port()}"
     server = server_of(create(console), listen)
-    thread = threading.Thread(target=server.run)
-    thread.start()
+    threads = [
+        threading.Thread(target=server.run),
+        threading.Thread(target=follow, args=(bus, console.feed, runtime)),
+    ]
+    for thread in threads:
+        thread.start()
     wait_until(lambda: server.started, what="console")
     try:
-        yield f"http://{listen}", console
+        yield _Site(name, f"http://{listen}", store, bus)
     finally:
         console.feed.close()
         console.jobs.close()
+        runtime.stopping.set()
         server.should_exit = True
-        thread.join()
+        for thread in threads:
+            thread.join()
         tables.close()
         bus.close()
 
@@ -203,21 +314,35 @@ def _signed_in(address: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def _read(address: str, paths: Sequence[str]) -> list[float]:
-    """Return the seconds that each path took, asked for by ANALYSTS at the same time."""
+def _signed_in_page(site: _Site, path: str) -> bytes:
+    with _signed_in(site.address) as client:
+        return client.get(path).content
 
-    def analyst(own: Sequence[str]) -> list[float]:
-        took = []
+
+def _read(
+    site: _Site, paths: Sequence[str], *, analysts: int = ANALYSTS, looks_s: tuple[float, float] = LOOKS_S
+) -> list[float]:
+    """Return the seconds that each page took, asked for by analysts at the same time, from another process."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_shift, site.address, list(paths), analysts, looks_s).result()
+
+
+def _shift(address: str, paths: Sequence[str], analysts: int, looks_s: tuple[float, float]) -> list[float]:
+    together = threading.Barrier(analysts)
+
+    def analyst(number: int) -> list[float]:
+        chance, took = random.Random(number), []
         with _signed_in(address) as client:
-            for path in own:
+            together.wait()
+            for _ in range(REQUESTS):
+                time.sleep(chance.uniform(*looks_s))
                 begun = time.perf_counter()
-                client.get(path).raise_for_status()
+                client.get(chance.choice(paths)).raise_for_status()
                 took.append(time.perf_counter() - begun)
         return took
 
-    with ThreadPoolExecutor(ANALYSTS) as pool:
-        shares = [paths[number::ANALYSTS] for number in range(ANALYSTS)]
-        return [took for share in pool.map(analyst, shares) for took in share]
+    with ThreadPoolExecutor(analysts) as pool:
+        return [took for each in pool.map(analyst, range(analysts)) for took in each]
 
 
 def p95(took: Sequence[float]) -> float:

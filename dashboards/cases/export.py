@@ -5,7 +5,6 @@ https://schema.ocsf.io/1.5.0/classes/incident_finding. The printable page is a t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -14,6 +13,7 @@ from dashboards.cases.case import Case, CaseStatus
 from dashboards.cases.timeline import Whole, words_of
 from dashboards.i18n import known, word
 from dashboards.present import dig, moment
+from dashboards.summary import escaped
 from wardwatch import __version__
 from wardwatch.alert import Severity, Verdict
 from wardwatch.event import parse_time
@@ -38,7 +38,6 @@ _VERDICT: Final = {
 }
 _STATUS: Final = {CaseStatus.OPEN: 2, CaseStatus.WAITING: 3, CaseStatus.CLOSED: 5}
 _CREATE, _UPDATE, _CLOSE = 1, 2, 3
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&@:])")
 
 
 def incident_finding(whole: Whole) -> dict[str, Any]:
@@ -148,8 +147,3 @@ def _section(lang: str, name: str, lines: Iterator[str]) -> Iterator[str]:
 def _task(words: dict[str, str], owner: str, done_by: str, lang: str) -> str:
     state = f"{word(lang, 'case.done')} {done_by}" if done_by else owner
     return f"{words_of(words, lang)} — {state}"
-
-
-def escaped(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))

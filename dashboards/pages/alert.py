@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
-from dashboards import audit, queue, suppressions, workflow
+from dashboards import audit, queue, suppressions, verdicts, workflow
 from dashboards.cases import work
 from dashboards.cases.work import AlertRef
 from dashboards.console import Console
@@ -16,6 +16,7 @@ from dashboards.pages.render import render
 from dashboards.present import AlertView, moment, shown
 from dashboards.queue import Desk, QueueFilter
 from dashboards.related import related
+from dashboards.summary import markdown
 from dashboards.visitor import Signed, TheConsole, Visitor
 from dashboards.workflow import Done
 from wardwatch.alert import Verdict, parse_alert_id
@@ -26,7 +27,7 @@ Text = Annotated[str, Form(max_length=4000)]
 Tab = Literal["evidence", "related", "rule", "history", "raw"]
 
 
-@router.get("")
+@router.get("", name="alert_page")
 def show(
     request: Request,
     console: TheConsole,
@@ -156,6 +157,22 @@ def escalate(
     return answer(request, console, seen, desk, filters, made.done[0], "escalate")
 
 
+@router.get("/verdicts")
+def mix(request: Request, console: TheConsole, seen: Signed, alert: str) -> Response:
+    """Show what others found in alerts of the rule, for the menu that closes."""
+    found = workflow.read(console.store, seen.person, alert)
+    shares = verdicts.of_rule(console.store, seen.person, str(found.doc["rule"]["id"]))
+    return render(request, "_verdicts.html", shares=shares)
+
+
+@router.get("/markdown")
+def text(request: Request, console: TheConsole, seen: Signed, alert: str) -> Response:
+    """Return the alert as Markdown, to be copied."""
+    found = workflow.read(console.store, seen.person, alert)
+    link = str(request.url_for("alert_page", alert=alert))
+    return PlainTextResponse(markdown(view(console, seen, found.doc), link), media_type="text/markdown")
+
+
 @router.get("/people")
 def people(console: TheConsole, seen: Signed, alert: str) -> list[str]:
     """Return who may be given the alert, for the menu's choices."""
@@ -206,6 +223,8 @@ def _tab(console: Console, seen: Visitor, alert: AlertView, tab: Tab) -> dict[st
             (group, [view(console, seen, item.doc) for item in group.newest])
             for group in related(console.store, seen.person.scope, alert)
         ]
+    elif tab == "rule":
+        values["shares"] = verdicts.of_rule(console.store, seen.person, str(alert.doc["rule"]["id"]))
     elif tab == "history":
         zone = alert.hospital.zone
         values["history"] = [

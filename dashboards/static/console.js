@@ -36,6 +36,20 @@ document.addEventListener(
   true,
 );
 
+// Copies what a link leads to; where a page may not write the clipboard, the link is followed.
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("[data-copy]");
+  if (!link || !navigator.clipboard) return;
+  event.preventDefault();
+  const answer = await fetch(link.href);
+  if (!answer.ok) return;
+  await navigator.clipboard.writeText(await answer.text());
+  const said = Object.assign(document.createElement("p"), { className: "toast", textContent: link.dataset.copied });
+  said.dataset.fades = "";
+  document.getElementById("toast").replaceChildren(said);
+  fade();
+});
+
 let fading;
 function fade() {
   clearTimeout(fading);

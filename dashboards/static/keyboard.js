@@ -14,6 +14,7 @@ const KEYS = {
   s: () => open("#assigning")?.querySelector("input[name=assignee]").focus(),
   x: () => open("#suppressing"),
   w: () => click("#panel [data-key=w]"),
+  y: () => click("#panel [data-key=y]"),
   e: () => open("#escalating, #editing")?.querySelector("input[name=title]")?.focus(),
   r: () => open("#asking")?.querySelector("select").focus(),
   z: () => click("#toast [data-key=z]"),

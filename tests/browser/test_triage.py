@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from dashboards.auth.people import People
+from dashboards.workflow import close, state_of
 from tests.browser.conftest import sign_in
-from tests.dashboards.site import STORIES, VIP
+from tests.dashboards.site import STORIES, VIP, write
+from wardwatch.alert import Verdict
 from wardwatch.store import Scope
 
 if TYPE_CHECKING:
@@ -48,6 +51,28 @@ def test_an_analyst_closes_the_vip_alert_in_chinese_undoes_it_and_sees_a_new_one
     assert page.locator(f"#row-{fresh.id}").count() == 0
     page.click("#pill")
     expect(page.locator("#list tbody tr").first).to_have_attribute("data-alert", fresh.id)
+
+
+def test_the_menu_that_closes_says_what_others_found_in_the_rule(page: Page, site: Site) -> None:
+    write(site.store, *(replace(VIP, group=f"earlier-{number}") for number in range(3)))
+    li = People(site.store).get("lin")
+    for number, verdict in enumerate((Verdict.BENIGN_POSITIVE, Verdict.BENIGN_POSITIVE, Verdict.DUPLICATE)):
+        earlier = replace(VIP, group=f"earlier-{number}").id
+        state = state_of(site.store.alerts.get(Scope("test"), [earlier])[earlier].doc)
+        close(site.store, li, earlier, state, verdict)
+    sign_in(page)
+    page.keyboard.press("c")
+    expect(page.locator("#closing .mix li")).to_have_text(["正常业务 67% 2", "重复 33% 1"])
+
+
+def test_the_alert_is_copied_as_markdown_by_one_key(page: Page, site: Site) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    sign_in(page)
+    page.keyboard.press("y")
+    expect(page.locator("#toast")).to_contain_text("已复制")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith(f"## {VIP.title['zh']}\n")
+    assert f"<{site.url}/alerts/{VIP.id}>" in copied
 
 
 def test_a_true_positive_by_keyboard_asks_for_its_note(page: Page, site: Site) -> None:

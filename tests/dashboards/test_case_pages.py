@@ -13,9 +13,10 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 from dashboards import workflow
 from dashboards.cases import evidence, requests, work
 from dashboards.cases.case import Case, RequestKind
-from dashboards.cases.export import OCSF_VERSION, escaped
+from dashboards.cases.export import OCSF_VERSION
 from dashboards.cases.work import AlertRef, Facts
 from dashboards.i18n import LANGUAGES, catalogue
+from dashboards.summary import escaped
 from tests.dashboards.site import STORIES, VIP, form_token, sign_in
 from tests.dashboards.test_pages import HOSTILE
 from wardwatch.alert import Verdict

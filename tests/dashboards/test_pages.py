@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PATHS = ["/login", "/", "/?status=any&q=nothing", f"/alerts/{VIP.id}", f"/alerts/{VIP.id}/panel", "/alerts/none"]
 PATHS += [f"/alerts/{VIP.id}/tab/{tab}" for tab in ("evidence", "related", "rule", "history", "raw")]
+PATHS += [f"/alerts/{VIP.id}/verdicts"]
 
 
 def test_both_languages_have_the_same_keys_and_none_is_empty() -> None:

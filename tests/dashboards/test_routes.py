@@ -66,6 +66,8 @@ ROWS: dict[str, Row] = {
     "GET /alerts/{alert}/panel": _ALERT,
     "GET /alerts/{alert}/tab/{tab}": _ALERT,
     "GET /alerts/{alert}/people": _ALERT,
+    "GET /alerts/{alert}/verdicts": _ALERT,
+    "GET /alerts/{alert}/markdown": _ALERT,
     "POST /alerts/{alert}/acknowledge": _CHANGE,
     "POST /alerts/{alert}/close": _CHANGE,
     "POST /alerts/{alert}/reopen": _CHANGE,
