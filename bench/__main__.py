@@ -33,10 +33,9 @@ def main() -> None:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     figures: list[Figure] = []
     for name in arguments.names or NAMES:
-        measured = import_module(f"bench.{name}").run(arguments.quick)
-        figures += measured
-        if not arguments.json:
-            for figure in measured:
+        for figure in import_module(f"bench.{name}").run(arguments.quick):
+            figures.append(figure)
+            if not arguments.json:
                 print(_line(figure), flush=True)
     if arguments.json:
         machine = {"python": platform.python_version(), "wardwatch": version("wardwatch"), "cpu": platform.machine()}

@@ -63,19 +63,17 @@ _WATCH = """() => { window.longest = 0; new PerformanceObserver((list) => {
 }).observe({ type: "longtask" }); }"""
 
 
-def run(quick: bool) -> list[Figure]:
+def run(quick: bool) -> Iterator[Figure]:
     """Measure on the embedded store and on a real Elasticsearch, unless WARDWATCH_BENCH_STORE names one of them."""
     alerts = 100_000 if quick else 1_000_000
-    figures: list[Figure] = []
     named = os.environ.get("WARDWATCH_BENCH_STORE", "sqlite" if quick else "sqlite elasticsearch").split()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(os.environ.get("WARDWATCH_BENCH_FOLDER", place))
         if "sqlite" in named:
-            figures += _figures("SQLite", f"sqlite:///{folder}/store.sqlite", Path(place), alerts)
+            yield from _figures("SQLite", f"sqlite:///{folder}/store.sqlite", Path(place), alerts)
         if "elasticsearch" in named:
             with ElasticsearchServer() as server:
-                figures += _figures("Elasticsearch", server.url, Path(place), alerts)
-    return figures
+                yield from _figures("Elasticsearch", server.url, Path(place), alerts)
 
 
 @dataclass(frozen=True)
@@ -200,7 +198,8 @@ def _bulk(site: _Site) -> Iterator[Figure]:
         each = (time.perf_counter() - begun) / len(one_by_one)
         order = {"action": "close", "verdict": "duplicate", "note": "bench", "filter": {"status": "new"}}
         closed, took = _job(client, "/api/v1/bulk", {**order, "key": os.urandom(8).hex()}, headers)
-        _job(client, f"/api/v1/jobs/{closed['id']}/undo", {"key": os.urandom(8).hex()}, headers)
+        undo = {**headers, "Idempotency-Key": os.urandom(8).hex()}
+        _job(client, f"/api/v1/jobs/{closed['id']}/undo", {}, undo)
     per = took / closed["done"]
     name = f"console on {site.name}: bulk close of {BULK:,}"
     yield Figure(name, per * BULK, "s", "one request each", each / per, "5 s")

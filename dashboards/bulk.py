@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field
 
 from dashboards import audit, workflow
 from dashboards.auth.people import Person, Right
-from dashboards.queue import Desk, QueueFilter
+from dashboards.queue import Desk, filter_of
 from dashboards.workflow import Change
 from wardwatch.alert import OPEN, Verdict
 from wardwatch.errors import Conflict, NotFound, RecordError, Unavailable
@@ -171,7 +171,7 @@ class Jobs:
             if not order.alerts:
                 raise RecordError("no alert is chosen", step="bulk")
             return None
-        return queue_filter(order.filter).query(desk)
+        return filter_of(order.filter).query(desk)
 
     def _begin(self, person: Person, order: Order, total: int, *, undoes: str = "") -> Job:
         identifier = blake2b(f"{person.name}\0{order.key}".encode(), digest_size=16).hexdigest()
@@ -235,7 +235,7 @@ class Jobs:
                 found = self._store.alerts.get(person.scope, wanted)
                 yield list(found.values()), len(wanted) - len(found), self._change_of(person, order)
             return
-        query = queue_filter(order.filter).query(Desk(self._store, person, datetime.now(UTC)))
+        query = filter_of(order.filter).query(Desk(self._store, person, datetime.now(UTC)))
         query = _until(query, parse_time(job.at))
         after: str | None = None
         while True:
@@ -307,14 +307,6 @@ class Jobs:
             befores={_id(item): workflow.workflow_of(item.doc) for item in chosen},
         )
         return [WorkflowChange(_id(item), {**changes[_id(item)], "change": meant}, item.version) for item in chosen]
-
-
-def queue_filter(values: Mapping[str, str]) -> QueueFilter:
-    """Return the queue's filter of these names; raises RecordError for one that it has not."""
-    foreign = set(values) - set(QueueFilter.__slots__)
-    if foreign:
-        raise RecordError(f"no filter: {', '.join(sorted(foreign))[:100]}", step="bulk")
-    return QueueFilter(**{**values, "after": ""})  # type: ignore[arg-type]
 
 
 def _until(query: AlertQuery, moment: datetime) -> AlertQuery:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from urllib.parse import urlencode
 
 from dashboards.auth.people import Person
@@ -57,9 +58,12 @@ class QueueFilter:
     def url(self, **changes: str) -> str:
         """Return the query string with some values changed; the first page unless ``after`` is among them."""
         changed = replace(self, **{"after": "", **changes})  # type: ignore[arg-type]
-        values = {name: str(getattr(changed, name)) for name in self.__slots__}
-        given = {name: value for name, value in values.items() if value and (name, value) != ("sort", "priority")}
-        return "?" + urlencode(given)
+        return "?" + urlencode(changed.given())
+
+    def given(self) -> dict[str, str]:
+        """Return what is set, by name."""
+        values = {name: str(getattr(self, name)) for name in self.__slots__}
+        return {name: value for name, value in values.items() if value and (name, value) != ("sort", "priority")}
 
     def query(self, desk: Desk) -> AlertQuery:
         """Return the store's query; raises RecordError for a value that is none."""
@@ -83,6 +87,16 @@ class QueueFilter:
             heads=not self.series and self.status in ("", *OPEN),
             series=frozenset(filter(None, [self.series])),
         )
+
+
+def filter_of(values: Mapping[str, str]) -> QueueFilter:
+    """Return the first page of the filter of these names; raises RecordError for one that it has not."""
+    foreign = set(values) - set(QueueFilter.__slots__)
+    if foreign:
+        raise RecordError(f"no filter: {', '.join(sorted(foreign))[:100]}", step="queue")
+    if values.get("sort", "priority") not in get_args(AlertSort):
+        raise RecordError(f"{values['sort'][:40]!r} is no order", step="queue")
+    return QueueFilter(**{**values, "after": ""})  # type: ignore[arg-type]
 
 
 def _statuses(text: str) -> frozenset[Status]:

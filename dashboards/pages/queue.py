@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
-from dashboards import queue
+from dashboards import queue, saved_views
 from dashboards.console import Console
 from dashboards.pages.render import render
 from dashboards.present import AlertView
@@ -68,6 +68,7 @@ def overview(desk: Desk, filters: QueueFilter) -> dict[str, Any]:
         "silent": next(tab for tab in tabs if tab.name == "silent"),
         "due": next(tab for tab in tabs if tab.name == "due"),
         "tabs": tabs,
+        "own": saved_views.tabs(desk, filters),
     }
 
 

@@ -76,6 +76,8 @@ ROWS: dict[str, Row] = {
     "GET /alerts/{alert}/suppress/count": _ALERT,
     "POST /alerts/{alert}/suppress": Row(303, Right.SUPPRESS, "alert"),
     "GET /suppressions": _PAGE,
+    "POST /views": Row(303),
+    "POST /views/delete": Row(303),
     "POST /suppressions/{tenant}/{identifier}/end": Row(303, Right.SUPPRESS, "alert"),
     "POST /alerts/{alert}/pause": _CHANGE,
     "POST /alerts/{alert}/resume": _CHANGE,
@@ -120,6 +122,9 @@ ROWS: dict[str, Row] = {
     "POST /api/v1/jobs/{job}/cancel": Row(200, about="owner"),
     "POST /api/v1/jobs/{job}/undo": Row(202, Right.WORK, "owner"),
     "GET /api/v1/me": _PAGE,
+    "GET /api/v1/views": _PAGE,
+    "POST /api/v1/views": Row(200),
+    "DELETE /api/v1/views/{name}": Row(200),
     "GET /api/v1/stream": _PAGE,
     "GET /api/v1/tokens": _PAGE,
     "POST /api/v1/tokens": Row(201),
@@ -192,6 +197,9 @@ class Site:
             body["secret"] = secret = second_factor.new_secret()
             code = second_factor.code_at(secret, int(time.time()) // second_factor.STEP_S)
             body["code"] = "000000" if path.endswith(("remove", "/login/code")) else code
+        if "/views" in path:
+            body["filter"] = {"assignee": "me"}
+            path = path.replace("{name}", "mine")
         if path == "/account/password":
             body |= {"old": PASSWORD, "new": PASSWORD}
         return path.replace("{alert}", story.id).replace("{tab}", "evidence").replace("{kind}", "csv"), body
