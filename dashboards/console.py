@@ -11,6 +11,7 @@ from dashboards.auth.tokens import Rate, Tokens
 from dashboards.bulk import Jobs
 from dashboards.feed import Feed
 from dashboards.hospitals import Hospitals
+from dashboards.memo import Memo
 from dashboards.suppressions import Rows
 from wardwatch import service_levels
 from wardwatch.alert import AlertDocument, parse_alert_id, severity_of
@@ -29,6 +30,7 @@ class Console:
     tables: Rows
     feed: Feed = field(default_factory=Feed)
     throttle: Throttle = field(default_factory=Throttle)
+    lines: Memo[str] = field(default_factory=Memo)
 
     def __post_init__(self) -> None:
         self.hospitals = Hospitals(lambda: self.tables.rows("tenants", ""))

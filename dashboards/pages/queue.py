@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -11,12 +12,12 @@ from fastapi.responses import Response
 
 from dashboards import queue, saved_views
 from dashboards.console import Console
-from dashboards.pages.render import render
+from dashboards.pages.render import cells, render
 from dashboards.present import AlertView
 from dashboards.queue import Desk, QueueFilter
 from dashboards.visitor import Signed, TheConsole, Visitor
 from wardwatch.alert import AlertDocument, parse_alert_id
-from wardwatch.store import AlertSort
+from wardwatch.store import AlertSort, Version
 
 router = APIRouter()
 Word = Annotated[str, Query(max_length=300)]
@@ -72,19 +73,30 @@ def overview(desk: Desk, filters: QueueFilter) -> dict[str, Any]:
     }
 
 
+def line(console: Console, alert: AlertView, version: Version, keep: str, going_on: int) -> str:
+    """Return the cells of an alert's line: many analysts read the same ones, and times are told in minutes."""
+    hospital = (alert.hospital.name(alert.lang), alert.hospital.zone)
+    key = (alert.id, version, alert.lang, hospital, keep, going_on, int(time.time()) // 60)
+    return console.lines.of(key, lambda: cells(alert, keep, going_on))
+
+
 @router.get("/")
 def show(request: Request, console: TheConsole, seen: Signed, desk: TheDesk, filters: Chosen) -> Response:
     """Show one page of the queue; the first alert is in the panel."""
     page = queue.page(desk, filters)
-    rows = [view(console, seen, item.doc) for item in page.items]
+    going_on, keep = queue.series(desk, page), filters.url(after=filters.after)
+    views = [view(console, seen, item.doc) for item in page.items]
+    rows = [
+        (alert.id, line(console, alert, item.version, keep, going_on.get(alert.id, 0)))
+        for alert, item in zip(views, page.items, strict=True)
+    ]
     return render(
         request,
         "queue.html",
         rows=rows,
         page=page,
-        going_on=queue.series(desk, page),
         key=secrets.token_urlsafe(16),
-        alert=rows[0] if rows else None,
+        alert=views[0] if views else None,
         hospitals=console.hospitals.visible(seen.person.scope),
         hospital=console.hospitals.get(filters.tenant) if filters.tenant else None,
         **overview(desk, filters),

@@ -9,9 +9,11 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from dashboards.console import Console
 from dashboards.i18n import known, word
+from dashboards.present import AlertView
 from dashboards.queue import QueueFilter
 from dashboards.visitor import Visitor, lang_of, theme_of
 
@@ -24,6 +26,13 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def cells(alert: AlertView, keep: str, going_on: int) -> Markup:
+    """Return the cells of an alert's line in the queue; ``keep`` is the query string of its links."""
+    parts: Any = _templates.get_template("_parts.html").module
+    words, data = partial(word, alert.lang), partial(known, alert.lang)
+    return Markup(parts.cells(alert, keep, alert.lang, words, data, going_on))  # noqa: S704 what the template escaped
 
 
 def render(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:

@@ -166,6 +166,12 @@ def test_a_garbled_address_is_explained(query: str, client: httpx.Client) -> Non
     assert client.get("/api/v1/alerts" + query).headers["content-type"] == "application/problem+json"
 
 
+def test_the_queue_reads_no_event(client: httpx.Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in(client, "lin")
+    monkeypatch.setattr(store, "events", None)
+    assert VIP.id in client.get("/").text
+
+
 def test_the_tab_of_today_holds_what_was_closed_since_midnight(client: httpx.Client, store: Store) -> None:
     midnight = datetime.now(ZoneInfo("Asia/Shanghai")).replace(hour=0, minute=0, second=0, microsecond=0)
     for story, closed in ((STORIES[0], midnight), (STORIES[1], midnight - timedelta(milliseconds=1))):
