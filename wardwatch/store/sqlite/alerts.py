@@ -206,10 +206,12 @@ def _where(scope: Scope, query: AlertQuery) -> Condition:
 def _parts(scope: Scope, query: AlertQuery) -> list[Condition]:
     parts: list[Condition] = []
     queued = _is_queued(query)
-    tenant = "+tenant" if queued else "tenant"  # the queue's own index is the shorter way, whatever the tenants
+    tenants = visible(scope, query.tenants)
+    shorter = queued or query.series or query.rules or query.entity or query.case or query.text
+    tenant = "+tenant" if shorter or len(tenants or ()) > 1 else "tenant"  # a plus keeps its index from being chosen
     statuses = None if queued and query.statuses == OPEN else query.statuses or None
     one_of: list[tuple[str, Iterable[Any] | None]] = [
-        (tenant, visible(scope, query.tenants)),
+        (tenant, tenants),
         ("status", statuses),
         ("severity", severity_numbers(query.severities) or None),
         ("verdict", query.verdicts or None),
