@@ -23,7 +23,10 @@ from wardwatch.throttle import Throttle
 
 @dataclass
 class Console:
-    """The parts of one console process; kept in ``app.state.console``."""
+    """The parts of one console process; kept in ``app.state.console``.
+
+    ``lines`` and ``counts`` are what pages of many people have alike; ``changes`` counts requests that may change them.
+    """
 
     settings: ConsoleSettings
     store: Store
@@ -31,6 +34,8 @@ class Console:
     feed: Feed = field(default_factory=Feed)
     throttle: Throttle = field(default_factory=Throttle)
     lines: Memo[str] = field(default_factory=Memo)
+    counts: Memo[list[int]] = field(default_factory=Memo)
+    changes: int = 0
 
     def __post_init__(self) -> None:
         self.hospitals = Hospitals(lambda: self.tables.rows("tenants", ""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, get_args
@@ -112,16 +112,21 @@ def _one(kind: type[Kind], text: str) -> Kind:
         raise RecordError(f"{text[:40]!r} is no {kind.__name__.lower()}", step="queue") from None
 
 
+_MINE = "mine"
 VIEWS: dict[str, dict[str, str]] = {
     "open": {},
     "unassigned": {"assignee": NOBODY},
-    "mine": {"assignee": ME},
+    _MINE: {"assignee": ME},
     "due": {"due": SOON, "sort": "due"},
     "critical": {"critical": YES},
     "silent": {"rule": SILENT_RULE},
     "closed_today": {"status": Status.CLOSED.value, "closed": TODAY, "sort": "newest"},
 }
 """Tab → what it sets; tenant and search stay."""
+
+
+def _tabs(tenant: str) -> dict[str, QueueFilter]:
+    return {name: replace(QueueFilter(tenant=tenant), **sets) for name, sets in VIEWS.items()}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +146,21 @@ def page(desk: Desk, chosen: QueueFilter, *, limit: int = PAGE) -> Page:
     )
 
 
-def overview(desk: Desk, chosen: QueueFilter) -> tuple[list[View], dict[str, int]]:
-    """Return the tabs, of which the filter equals the current one, and the number of open alerts per severity."""
-    own = QueueFilter(tenant=chosen.tenant)
-    tabs = {name: replace(own, **sets) for name, sets in VIEWS.items()}  # type: ignore[arg-type]
-    filters = [*tabs.values(), *(replace(own, severity=severity.value) for severity in SEVERITIES)]
-    totals = desk.store.alerts.totals(desk.person.scope, [each.query(desk) for each in filters])
+def counts(desk: Desk, tenant: str) -> list[int]:
+    """Return what everybody with the same hospitals counts alike: each tab but "mine", then each severity."""
+    filters = [tab for name, tab in _tabs(tenant).items() if name != _MINE]
+    filters += [QueueFilter(tenant=tenant, severity=severity.value) for severity in SEVERITIES]
+    return desk.store.alerts.totals(desk.person.scope, [each.query(desk) for each in filters])
+
+
+def overview(desk: Desk, chosen: QueueFilter, counted: Sequence[int]) -> tuple[list[View], dict[str, int]]:
+    """Return the tabs, of which the filter equals the current one, and the number of open alerts per severity.
+
+    ``counted`` is what ``counts`` returned, now or a moment ago.
+    """
+    tabs = _tabs(chosen.tenant)
+    totals = list(counted)
+    totals[list(tabs).index(_MINE) : 0] = desk.store.alerts.totals(desk.person.scope, [tabs[_MINE].query(desk)])
     here = replace(chosen, q="", after="", severity="")
     views = [
         View(name, tab.url(), total, here == tab) for (name, tab), total in zip(tabs.items(), totals, strict=False)

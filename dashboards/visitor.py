@@ -138,6 +138,8 @@ def _account(console: Console, name: str) -> Person:
 def visitor(request: Request, csrf: Annotated[str, Depends(sent_csrf)]) -> Visitor:
     """Return who asks; raises SignInNeeded, TooMany, and Forbidden for a change without the session's token."""
     token, session, person = admitted(request)
+    if request.method not in _SAFE:
+        console_of(request).changes += 1
     seen = Visitor(person, session, lang_of(request, person), theme_of(request), token)
     request.state.visitor = seen
     if token is None:

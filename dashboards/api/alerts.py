@@ -84,7 +84,7 @@ def alerts(desk: TheDesk, filters: Chosen) -> AlertList:
 @router.get("/counts")
 def counts(desk: TheDesk, tenant: str = "") -> dict[str, int]:
     """Count open alerts by severity."""
-    return queue.overview(desk, QueueFilter(tenant=tenant))[1]
+    return queue.overview(desk, QueueFilter(tenant=tenant), queue.counts(desk, tenant))[1]
 
 
 @router.get("/{alert}")

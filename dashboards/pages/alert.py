@@ -203,7 +203,7 @@ def answer(
         alert=changed,
         action=action,
         done=undoable,
-        **overview(desk, filters),
+        **overview(console, desk, filters),
     )
 
 

@@ -20,6 +20,7 @@ from wardwatch.alert import AlertDocument, parse_alert_id
 from wardwatch.store import AlertSort, Version
 
 router = APIRouter()
+COUNTS_S = 2
 Word = Annotated[str, Query(max_length=300)]
 
 
@@ -60,9 +61,10 @@ def view(console: Console, seen: Visitor, doc: AlertDocument) -> AlertView:
     return AlertView(doc, hospital, seen.lang)
 
 
-def overview(desk: Desk, filters: QueueFilter) -> dict[str, Any]:
-    """Return what strip and tabs show."""
-    tabs, counts = queue.overview(desk, filters)
+def overview(console: Console, desk: Desk, filters: QueueFilter) -> dict[str, Any]:
+    """Return what strip and tabs show: counts of others' changes are up to COUNTS_S old, those of one's own are not."""
+    key = (desk.person.tenants, filters.tenant, desk.midnight, console.changes, int(time.monotonic() / COUNTS_S))
+    tabs, counts = queue.overview(desk, filters, console.counts.of(key, lambda: queue.counts(desk, filters.tenant)))
     return {
         "filters": filters,
         "counts": counts,
@@ -99,5 +101,5 @@ def show(request: Request, console: TheConsole, seen: Signed, desk: TheDesk, fil
         alert=views[0] if views else None,
         hospitals=console.hospitals.visible(seen.person.scope),
         hospital=console.hospitals.get(filters.tenant) if filters.tenant else None,
-        **overview(desk, filters),
+        **overview(console, desk, filters),
     )

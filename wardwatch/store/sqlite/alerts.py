@@ -224,7 +224,7 @@ def _parts(scope: Scope, query: AlertQuery) -> list[Condition]:
             chosen = list(values)
             parts.append((f"{column} IN ({', '.join('?' * len(chosen))})", chosen))
     if query.assignee is not None:
-        parts.append(("coalesce(assignee, '') = ?", [query.assignee]))
+        parts.append(("assignee = ?", [query.assignee]) if query.assignee else ("coalesce(assignee, '') = ''", []))
     if query.entity:
         parts.append(("seq IN (SELECT seq FROM alert_entities WHERE value = ?)", [query.entity]))
     if query.text.strip():

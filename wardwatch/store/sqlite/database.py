@@ -78,6 +78,7 @@ CREATE INDEX alerts_case ON alerts ("case") WHERE "case" IS NOT NULL;
 DROP INDEX alerts_closed;
 DROP INDEX queue_newest;
 DROP INDEX queue_priority;
+CREATE INDEX queue_mine ON alerts (assignee, tenant) WHERE queued IS NOT NULL;
 CREATE INDEX alerts_rule ON alerts (rule, created DESC, id, tenant, verdict);
 CREATE INDEX alerts_closed ON alerts (closed, status, tenant) WHERE closed IS NOT NULL;
 CREATE INDEX queue_newest ON alerts (created DESC, id, tenant) WHERE queued IS NOT NULL;
