@@ -31,7 +31,7 @@ import structlog
 
 from wardwatch.errors import Conflict, NotFound
 from wardwatch.event import Document, rfc3339
-from wardwatch.store import Documents, Find, Scope, Store
+from wardwatch.store import Documents, Find, Page, Scope, Store
 from wardwatch.text import safe_cell
 
 log = structlog.get_logger()
@@ -100,18 +100,23 @@ def seen_by(scope: Scope, find: Find) -> Find:
 
 
 def entries(store: Store, find: Find) -> Iterator[Document]:
-    """Yield every record that is found, newest first, a page of them in memory."""
+    """Return every record that is found, newest first, a page of them in memory.
+
+    The first page is read at once: raises RecordError for a garbled key.
+    """
     return _each(store.documents("audit"), find)
 
 
 def _each(records: Documents, find: Find) -> Iterator[Document]:
-    after = find.after
+    return _onwards(records, find, records.find(replace(find, limit=_PAGE)))
+
+
+def _onwards(records: Documents, find: Find, page: Page) -> Iterator[Document]:
     while True:
-        page = records.find(replace(find, after=after, limit=_PAGE))
         yield from (item.doc for item in page.items)
-        after = page.after
-        if after is None:
+        if page.after is None:
             return
+        page = records.find(replace(find, after=page.after, limit=_PAGE))
 
 
 def details(entry: Document) -> Document:

@@ -1,0 +1,75 @@
+"""Requests that schemathesis makes up from the API's own description, right and wrong ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import schemathesis
+from hypothesis import Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.result import Err
+from schemathesis.specs.openapi.checks import response_schema_conformance
+
+from dashboards.app import create
+from dashboards.auth.people import Right, Role
+from dashboards.console import Console
+from tests.dashboards.site import KeptTables, seed, serving
+from wardwatch.settings import ConsoleSettings
+from wardwatch.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EXAMPLES = 25
+
+
+def console_at(folder: Path | str) -> Console:
+    settings = ConsoleSettings(secure_cookies=False, token_rate=1_000_000)
+    return Console(settings, open_store(f"sqlite:///{folder}/store.sqlite"), KeptTables())
+
+
+@cache
+def operations() -> dict[str, Any]:
+    """Return the operations of the API by method and path; nothing is opened to read them."""
+    schema = schemathesis.openapi.from_dict(create(console_at("/nowhere")).openapi(), config=SchemathesisConfig())
+    found = [each.ok() for each in schema.get_all_operations() if not isinstance(each, Err)]
+    return {operation.label: operation for operation in found}
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
+    """The address of a console, and the header of one who may do everything."""
+    console = console_at(tmp_path_factory.mktemp("api"))
+    seed(console.store)
+    console.people.change("lin", lambda lin: replace(lin, roles=frozenset({Role.ADMIN, Role.ANALYST})))
+    token, _ = console.tokens.add("lin", "schema", frozenset(Right), None, 1)
+    console.feed.close()  # so that streams end at once
+    with serving(console) as address:
+        yield address, {"Authorization": f"Bearer {token}"}
+    console.jobs.close()
+    console.store.close()
+
+
+def test_every_operation_of_the_description_is_asked() -> None:
+    described = create(console_at("/nowhere")).openapi()["paths"]
+    assert set(operations()) == {f"{method.upper()} {path}" for path, each in described.items() for method in each}
+
+
+@pytest.mark.parametrize("label", sorted(operations()))
+def test_no_request_ends_in_a_server_error_or_an_answer_of_another_shape(
+    label: str, api: tuple[str, dict[str, str]]
+) -> None:
+    address, headers = api
+
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate])
+    @given(operations()[label].as_strategy())
+    def asked(case: Any) -> None:
+        answer = case.call(base_url=address, headers=headers)
+        case.validate_response(answer, checks=[not_a_server_error, response_schema_conformance])
+
+    asked()
