@@ -332,6 +332,7 @@ def _shift(address: str, paths: Sequence[str], analysts: int, looks_s: tuple[flo
     def analyst(number: int) -> list[float]:
         chance, took = random.Random(number), []
         with _signed_in(address) as client:
+            client.get(paths[0]).raise_for_status()  # where the sign-in leads
             together.wait()
             for _ in range(REQUESTS):
                 time.sleep(chance.uniform(*looks_s))
