@@ -25,7 +25,7 @@ class Memo(Generic[Value]):
         self._slots: dict[Hashable, _Slot[Value]] = {}
 
     def of(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Return the value of a key; any thread. Who asks while it is made waits for it; what ``make`` raises passes."""
+        """Return the value of a key; any thread. Who asks while it is made waits; what ``make`` raises passes."""
         with self._lock:
             if key not in self._slots and len(self._slots) >= _KEPT:
                 self._slots.clear()
