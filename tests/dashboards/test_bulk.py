@@ -127,6 +127,24 @@ def test_undo_restores_what_nobody_changed_since(store: Store, console: Console,
     assert own(store, touched)["assignee"] == "lin"
 
 
+def test_later_windows_of_closed_alerts_are_closed_and_opened_with_them(
+    store: Store, console: Console, lin: Person
+) -> None:
+    heads = [story.id for story in STORIES]
+    later = [replace(story, group="later") for story in STORIES]
+    store.alerts.write(
+        [
+            AlertWrite(each.id, document(each), None, {**clock(each), "continues": head})
+            for each, head in zip(later, heads, strict=True)
+        ]
+    )
+    done = ended(console, lin, console.jobs.start(desk(store, lin), CLOSING))
+    assert done.done == len(heads)
+    assert {own(store, each.id)["verdict"] for each in later} == {"benign_positive"}
+    ended(console, lin, console.jobs.undo(lin, done.id, "undo-them"))
+    assert {own(store, each)["status"] for each in [*heads, *(each.id for each in later)]} == {"new"}
+
+
 def test_a_cancelled_job_ends_after_the_chunk_at_hand(
     store: Store, console: Console, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,6 +166,23 @@ def test_a_garbled_address_is_explained(query: str, client: httpx.Client) -> Non
     assert client.get("/api/v1/alerts" + query).headers["content-type"] == "application/problem+json"
 
 
+def test_each_tab_and_tile_counts_what_its_address_lists(client: httpx.Client) -> None:
+    sign_in(client, "lin")
+    alert = client.get("/api/v1/alerts").json()["alerts"][0]
+    headers = {"X-CSRF-Token": client.get("/api/v1/me").json()["csrf"]}
+    path = f"/api/v1/alerts/{alert['document']['event']['id']}/acknowledge"
+    client.post(path, json={"state": alert["state"]}, headers=headers).raise_for_status()
+    page = client.get("/").text
+    tabs = re.findall(r'<a href="/(\?[^"]*)"[^>]*>[^<]+<em>(\d+)</em>', page)
+    tiles = re.findall(r'<a class="tile[^"]*" href="/(\?[^"]*)"[^>]*><b>(\d+)</b>', page)
+    assert (len(tabs), len(tiles)) == (len(VIEWS), 6)
+    listed = [
+        (url, client.get(f"/api/v1/alerts{url.replace('&amp;', '&')}").json()["total"]) for url, _ in tabs + tiles
+    ]
+    assert listed == [(url, int(count)) for url, count in tabs + tiles]
+    assert {count for _, count in listed} > {1}
+
+
 def test_the_queue_reads_no_event(client: httpx.Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     sign_in(client, "lin")
     monkeypatch.setattr(store, "events", None)
