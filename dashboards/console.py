@@ -12,6 +12,7 @@ from dashboards.bulk import Jobs
 from dashboards.feed import Feed
 from dashboards.hospitals import Hospitals
 from dashboards.memo import Memo
+from dashboards.queue import Counts
 from dashboards.suppressions import Rows
 from wardwatch import service_levels
 from wardwatch.alert import AlertDocument, parse_alert_id, severity_of
@@ -25,7 +26,8 @@ from wardwatch.throttle import Throttle
 class Console:
     """The parts of one console process; kept in ``app.state.console``.
 
-    ``lines`` and ``counts`` are what pages of many people have alike; ``changes`` counts requests that may change them.
+    ``lines`` and ``counts`` are what pages of many people have alike; ``changes`` is another object after each
+    request that may have changed them.
     """
 
     settings: ConsoleSettings
@@ -34,8 +36,8 @@ class Console:
     feed: Feed = field(default_factory=Feed)
     throttle: Throttle = field(default_factory=Throttle)
     lines: Memo[str] = field(default_factory=Memo)
-    counts: Memo[list[int]] = field(default_factory=Memo)
-    changes: int = 0
+    counts: Memo[Counts] = field(default_factory=Memo)
+    changes: object = field(default_factory=object)
 
     def __post_init__(self) -> None:
         self.hospitals = Hospitals(lambda: self.tables.rows("tenants", ""))

@@ -139,6 +139,14 @@ class View:
     current: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Numbers of open alerts: by the name of each tab but "mine", and by severity."""
+
+    tabs: dict[str, int]
+    severities: dict[str, int]
+
+
 def page(desk: Desk, chosen: QueueFilter, *, limit: int = PAGE) -> Page:
     """Return the page of alerts; never reads events. Raises RecordError for a garbled filter or key."""
     return desk.store.alerts.search(
@@ -146,26 +154,25 @@ def page(desk: Desk, chosen: QueueFilter, *, limit: int = PAGE) -> Page:
     )
 
 
-def counts(desk: Desk, tenant: str) -> list[int]:
-    """Return what everybody with the same hospitals counts alike: each tab but "mine", then each severity."""
-    filters = [tab for name, tab in _tabs(tenant).items() if name != _MINE]
-    filters += [QueueFilter(tenant=tenant, severity=severity.value) for severity in SEVERITIES]
-    return desk.store.alerts.totals(desk.person.scope, [each.query(desk) for each in filters])
+def counts(desk: Desk, tenant: str) -> Counts:
+    """Return what everybody with the same hospitals counts alike, by one request to the store."""
+    tabs = {name: tab for name, tab in _tabs(tenant).items() if name != _MINE}
+    severities = {each.value: QueueFilter(tenant=tenant, severity=each.value) for each in SEVERITIES}
+    totals = iter(totals_of(desk, [*tabs.values(), *severities.values()]))
+    return Counts(dict(zip(tabs, totals, strict=False)), dict(zip(severities, totals, strict=True)))
 
 
-def overview(desk: Desk, chosen: QueueFilter, counted: Sequence[int]) -> tuple[list[View], dict[str, int]]:
-    """Return the tabs, of which the filter equals the current one, and the number of open alerts per severity.
-
-    ``counted`` is what ``counts`` returned, now or a moment ago.
-    """
+def views(desk: Desk, chosen: QueueFilter, counted: Counts) -> list[View]:
+    """Return the tabs, of which the filter equals the current one; ``counted`` a moment ago, all but "mine"."""
     tabs = _tabs(chosen.tenant)
-    totals = list(counted)
-    totals[list(tabs).index(_MINE) : 0] = desk.store.alerts.totals(desk.person.scope, [tabs[_MINE].query(desk)])
+    totals = counted.tabs | {_MINE: totals_of(desk, [tabs[_MINE]])[0]}
     here = replace(chosen, q="", after="", severity="")
-    views = [
-        View(name, tab.url(), total, here == tab) for (name, tab), total in zip(tabs.items(), totals, strict=False)
-    ]
-    return views, {severity.value: total for severity, total in zip(SEVERITIES, totals[len(tabs) :], strict=True)}
+    return [View(name, tab.url(), totals[name], here == tab) for name, tab in tabs.items()]
+
+
+def totals_of(desk: Desk, filters: Sequence[QueueFilter]) -> list[int]:
+    """Return how many alerts each filter finds; raises RecordError for a garbled one."""
+    return desk.store.alerts.totals(desk.person.scope, [each.query(desk) for each in filters])
 
 
 def series(desk: Desk, page: Page) -> dict[str, int]:

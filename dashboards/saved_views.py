@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, Field, TypeAdapter
 
 from dashboards import audit
-from dashboards.queue import Desk, QueueFilter, View, filter_of
+from dashboards.queue import Desk, QueueFilter, View, filter_of, totals_of
 from wardwatch.errors import Conflict, NotFound, RecordError
 from wardwatch.event import rfc3339
 from wardwatch.store import Store, Stored
@@ -73,14 +73,13 @@ def tabs(desk: Desk, chosen: QueueFilter) -> list[View]:
     filters: dict[str, QueueFilter] = {}
     for view in views:
         with suppress(RecordError):
-            filters[view.name] = filter_of(view.filter)
-            filters[view.name].query(desk)
-    counted = list(filters)
-    totals = desk.store.alerts.totals(desk.person.scope, [filters[name].query(desk) for name in counted])
+            own = filter_of(view.filter)
+            own.query(desk)
+            filters[view.name] = own
     here = replace(chosen, after="")
     return [
-        View(name, filters[name].url(), total, here == filters[name])
-        for name, total in zip(counted, totals, strict=True)
+        View(name, own.url(), total, here == own)
+        for (name, own), total in zip(filters.items(), totals_of(desk, list(filters.values())), strict=True)
     ]
 
 

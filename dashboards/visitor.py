@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -135,11 +135,21 @@ def _account(console: Console, name: str) -> Person:
     return person
 
 
-def visitor(request: Request, csrf: Annotated[str, Depends(sent_csrf)]) -> Visitor:
-    """Return who asks; raises SignInNeeded, TooMany, and Forbidden for a change without the session's token."""
+def visitor(request: Request, csrf: Annotated[str, Depends(sent_csrf)]) -> Iterator[Visitor]:
+    """Yield who asks; raises SignInNeeded, TooMany, and Forbidden for a change without the session's token.
+
+    After a change, before its answer leaves, the console's shared counts are outdated.
+    """
+    seen = _visitor(request, csrf)
+    try:
+        yield seen
+    finally:
+        if request.method not in _SAFE:
+            console_of(request).changes = object()
+
+
+def _visitor(request: Request, csrf: str) -> Visitor:
     token, session, person = admitted(request)
-    if request.method not in _SAFE:
-        console_of(request).changes += 1
     seen = Visitor(person, session, lang_of(request, person), theme_of(request), token)
     request.state.visitor = seen
     if token is None:
@@ -159,7 +169,7 @@ def _check_form(request: Request, session: Session, csrf: str) -> None:
         raise Forbidden("the form has expired: reload the page", step="csrf")
 
 
-Signed = Annotated[Visitor, Depends(visitor)]
+Signed = Annotated[Visitor, Depends(visitor, scope="function")]
 
 
 def at_stage(stage: Stage) -> Callable[[Request, str], Visitor]:

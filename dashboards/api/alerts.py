@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 
 from dashboards import queue, suppressions, workflow
 from dashboards.pages.queue import Chosen, TheDesk
-from dashboards.queue import QueueFilter
 from dashboards.visitor import Signed, TheConsole
 from dashboards.workflow import Done, state_of
 from wardwatch.alert import Verdict, parse_alert_id
@@ -84,7 +83,7 @@ def alerts(desk: TheDesk, filters: Chosen) -> AlertList:
 @router.get("/counts")
 def counts(desk: TheDesk, tenant: str = "") -> dict[str, int]:
     """Count open alerts by severity."""
-    return queue.overview(desk, QueueFilter(tenant=tenant), queue.counts(desk, tenant))[1]
+    return queue.counts(desk, tenant).severities
 
 
 @router.get("/{alert}")

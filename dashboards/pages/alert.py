@@ -13,7 +13,7 @@ from dashboards.cases.work import AlertRef
 from dashboards.console import Console
 from dashboards.pages.queue import Chosen, TheDesk, overview, view
 from dashboards.pages.render import render
-from dashboards.present import AlertView, moment, shown
+from dashboards.present import AlertView, dig, moment, shown
 from dashboards.queue import Desk, QueueFilter
 from dashboards.related import related
 from dashboards.summary import markdown
@@ -169,8 +169,8 @@ def mix(request: Request, console: TheConsole, seen: Signed, alert: str) -> Resp
 def text(request: Request, console: TheConsole, seen: Signed, alert: str) -> Response:
     """Return the alert as Markdown, to be copied."""
     found = workflow.read(console.store, seen.person, alert)
-    link = str(request.url_for("alert_page", alert=alert))
-    return PlainTextResponse(markdown(view(console, seen, found.doc), link), media_type="text/markdown")
+    link = dig(found.doc, "event.url") or request.url_for("alert_page", alert=alert)
+    return PlainTextResponse(markdown(view(console, seen, found.doc), str(link)), media_type="text/markdown")
 
 
 @router.get("/people")
@@ -203,7 +203,7 @@ def answer(
         alert=changed,
         action=action,
         done=undoable,
-        **overview(console, desk, filters),
+        **overview(desk, filters, queue.counts(desk, filters.tenant)),
     )
 
 

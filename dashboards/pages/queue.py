@@ -14,7 +14,7 @@ from dashboards import queue, saved_views
 from dashboards.console import Console
 from dashboards.pages.render import cells, render
 from dashboards.present import AlertView
-from dashboards.queue import Desk, QueueFilter
+from dashboards.queue import Counts, Desk, QueueFilter
 from dashboards.visitor import Signed, TheConsole, Visitor
 from wardwatch.alert import AlertDocument, parse_alert_id
 from wardwatch.store import AlertSort, Version
@@ -61,18 +61,23 @@ def view(console: Console, seen: Visitor, doc: AlertDocument) -> AlertView:
     return AlertView(doc, hospital, seen.lang)
 
 
-def overview(console: Console, desk: Desk, filters: QueueFilter) -> dict[str, Any]:
-    """Return what strip and tabs show: counts of others' changes are up to COUNTS_S old, those of one's own are not."""
-    key = (desk.person.tenants, filters.tenant, desk.midnight, console.changes, int(time.monotonic() / COUNTS_S))
-    tabs, counts = queue.overview(desk, filters, console.counts.of(key, lambda: queue.counts(desk, filters.tenant)))
+def overview(desk: Desk, filters: QueueFilter, counted: Counts) -> dict[str, Any]:
+    """Return what strip and tabs show."""
+    tabs = queue.views(desk, filters, counted)
     return {
         "filters": filters,
-        "counts": counts,
+        "counts": counted.severities,
         "silent": next(tab for tab in tabs if tab.name == "silent"),
         "due": next(tab for tab in tabs if tab.name == "due"),
         "tabs": tabs,
         "own": saved_views.tabs(desk, filters),
     }
+
+
+def shared_counts(console: Console, desk: Desk, tenant: str) -> Counts:
+    """Return the counts of a moment ago: not older than COUNTS_S, nor than the last change made over this console."""
+    key = (desk.person.tenants, tenant, desk.midnight, console.changes, int(time.monotonic() / COUNTS_S))
+    return console.counts.of(key, lambda: queue.counts(desk, tenant))
 
 
 def line(console: Console, alert: AlertView, version: Version, keep: str, going_on: int) -> str:
@@ -101,5 +106,5 @@ def show(request: Request, console: TheConsole, seen: Signed, desk: TheDesk, fil
         alert=views[0] if views else None,
         hospitals=console.hospitals.visible(seen.person.scope),
         hospital=console.hospitals.get(filters.tenant) if filters.tenant else None,
-        **overview(console, desk, filters),
+        **overview(desk, filters, shared_counts(console, desk, filters.tenant)),
     )

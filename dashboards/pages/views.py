@@ -9,14 +9,13 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards import saved_views
 from dashboards.pages.queue import TheDesk
-from dashboards.visitor import AtBrowser
 
 router = APIRouter(prefix="/views")
 Text = Annotated[str, Form(max_length=4000)]
 
 
 @router.post("")
-def save(seen: AtBrowser, desk: TheDesk, name: Text, filters: Text = "") -> Response:
+def save(desk: TheDesk, name: Text, filters: Text = "") -> Response:
     """Keep the filter of the queue under a name."""
     chosen = saved_views.filter_from(filters)
     saved_views.save(desk, name, chosen)
@@ -24,7 +23,8 @@ def save(seen: AtBrowser, desk: TheDesk, name: Text, filters: Text = "") -> Resp
 
 
 @router.post("/delete")
-def delete(seen: AtBrowser, desk: TheDesk, name: Text, filters: Text = "") -> Response:
+def delete(desk: TheDesk, name: Text, filters: Text = "") -> Response:
     """Forget a view."""
-    saved_views.delete(desk.store, seen.person.name, name)
-    return RedirectResponse(f"/{saved_views.filter_from(filters).url()}", 303)
+    chosen = saved_views.filter_from(filters)
+    saved_views.delete(desk.store, desk.person.name, name)
+    return RedirectResponse(f"/{chosen.url()}", 303)

@@ -10,11 +10,13 @@ from dashboards.present import AlertView
 from dashboards.summary import markdown
 from tests.dashboards.site import VIP, document, sign_in
 from tests.dashboards.test_pages import HOSTILE
+from wardwatch.store import AlertWrite
 
 if TYPE_CHECKING:
     import httpx
 
     from dashboards.console import Console
+    from wardwatch.store import Store
 
 LINK = "https://console.example/alerts/1"
 
@@ -32,6 +34,15 @@ def test_an_alert_as_markdown_says_what_the_page_says(client: httpx.Client) -> N
     for said in (VIP.title["en"], VIP.sentence["en"], "st_9f2a", "pt_c2f1", "hospital.patient.vip", VIP.rule):
         assert said in html, said
     assert f'<a href="{client.base_url}/alerts/{VIP.id}">' in html
+
+
+def test_the_link_is_the_one_that_the_alert_has(client: httpx.Client, store: Store) -> None:
+    story = replace(VIP, group="linked")
+    doc = document(story)
+    doc["event"]["url"] = LINK
+    store.alerts.write([AlertWrite(story.id, doc)])
+    sign_in(client, "lin")
+    assert client.get(f"/alerts/{story.id}/markdown").text.endswith(f"\n<{LINK}>\n")
 
 
 @pytest.mark.parametrize("payload", HOSTILE)
