@@ -9,9 +9,10 @@ from dashboards.auth.people import People, Person, Right
 from dashboards.auth.sessions import Sessions
 from dashboards.auth.tokens import Rate, Tokens
 from dashboards.bulk import Jobs
-from dashboards.feed import Feed
+from dashboards.feed import Announcement, Feed
 from dashboards.hospitals import Hospitals
 from dashboards.memo import Memo
+from dashboards.presence import Presence
 from dashboards.queue import Counts
 from dashboards.suppressions import Rows
 from wardwatch import service_levels
@@ -44,9 +45,14 @@ class Console:
         self.people = People(self.store)
         self.sessions = Sessions(self.store, self.settings.session_hours)
         self.tokens = Tokens(self.store)
+        self.presence = Presence(self.store)
         self.rate = Rate(self.settings.token_rate)
         self.provider = Provider(self.settings.oidc, self.store) if self.settings.oidc.issuer else None
         self.jobs = Jobs(self.store, self.people.get, self.workers)
+
+    def changed(self, alert: str) -> None:
+        """Tell the open pages of every console that somebody worked on an alert."""
+        self.feed.tell(Announcement(id=alert, tenant=parse_alert_id(alert)[0], kind="changed"))
 
     def clock(self, doc: AlertDocument) -> Clock:
         """Return the service levels of one alert."""

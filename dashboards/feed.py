@@ -1,18 +1,20 @@
-"""The live feed: alerts as the alerter announces them, to each open page within its tenants."""
+"""The live feed: alerts as the alerter and other consoles announce them, to each open page within its tenants."""
 
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import closing
 from typing import TypedDict
 
 import orjson
 import structlog
 
 from wardwatch import topics
-from wardwatch.bus import Bus, Record
+from wardwatch.bus import Bus, Producer, Record
 from wardwatch.errors import Unavailable
 from wardwatch.stage import Runtime
 from wardwatch.store import Scope
@@ -20,13 +22,14 @@ from wardwatch.topics import TENANT
 
 log = structlog.get_logger()
 
+KINDS = ("created", "updated", "changed")
 _WAITING = 100  # announcements kept for a slow page; it says "N new", so older ones may go
 _RETRY_S = 2.0
 _CHECK_S = 5.0
 
 
 class Announcement(TypedDict):
-    """One alert that was created or counted further."""
+    """One alert that was created, counted further (``updated``), or worked on in a console (``changed``)."""
 
     id: str
     tenant: str
@@ -39,6 +42,7 @@ class Feed:
     def __init__(self, check_s: float = _CHECK_S) -> None:
         self._check_s = check_s
         self._lock = threading.Lock()
+        self._outgoing: queue.SimpleQueue[Announcement] = queue.SimpleQueue()
         self._pages: dict[asyncio.Queue[Announcement | None], tuple[Scope, asyncio.AbstractEventLoop]] = {}
         self.closed = False
 
@@ -48,6 +52,14 @@ class Feed:
             for queue, (scope, loop) in self._pages.items():
                 if scope.allows(announcement["tenant"]):
                     loop.call_soon_threadsafe(_put, queue, announcement)
+
+    def tell(self, announcement: Announcement) -> None:
+        """Announce to the pages of every console, this one's too, by way of the bus; any thread."""
+        self._outgoing.put(announcement)
+
+    def told(self) -> list[Announcement]:
+        """Return what is to be told and was not returned before."""
+        return [self._outgoing.get() for _ in range(self._outgoing.qsize())]
 
     def close(self) -> None:
         """End every listener; any thread."""
@@ -86,7 +98,7 @@ def _put(queue: asyncio.Queue[Announcement | None], announcement: Announcement |
 
 
 def follow(bus: Bus, feed: Feed, runtime: Runtime) -> None:
-    """Read the topic ``alerts`` from its end until the stage stops, reconnecting while the bus is absent."""
+    """Read the topic ``alerts`` from its end, and write to it, until the stage stops; reconnect to an absent bus."""
     while not runtime.stopping.is_set():
         try:
             _read(bus, feed, runtime)
@@ -96,12 +108,21 @@ def follow(bus: Bus, feed: Feed, runtime: Runtime) -> None:
 
 
 def _read(bus: Bus, feed: Feed, runtime: Runtime) -> None:
-    with bus.reader([topics.ALERTS.name], start="latest") as reader:
+    with bus.reader([topics.ALERTS.name], start="latest") as reader, closing(bus.producer()) as producer:
         while not runtime.stopping.is_set():
+            if told := feed.told():
+                _write(producer, told)
             for record in reader.poll(timeout_s=0.5):
                 if announcement := announcement_of(record):
                     feed.announce(announcement)
             runtime.report("bus", ok=True, message=bus.url)
+
+
+def _write(producer: Producer, told: Iterable[Announcement]) -> None:
+    """Write announcements; those that an absent bus lost are not repeated: pages only learn later of the change."""
+    for one in told:
+        producer.send(topics.ALERTS.name, orjson.dumps(one), key=one["id"], headers={"tenant": one["tenant"]})
+    producer.flush()
 
 
 def announcement_of(record: Record) -> Announcement | None:
@@ -111,7 +132,7 @@ def announcement_of(record: Record) -> Announcement | None:
         identifier, tenant, kind = str(doc["id"]), str(doc["tenant"]), str(doc["kind"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         identifier = tenant = kind = ""
-    if not TENANT.fullmatch(tenant) or kind not in ("created", "updated"):
+    if not TENANT.fullmatch(tenant) or kind not in KINDS:
         log.warning("announcement_garbled", record=record.position)
         return None
     return Announcement(id=identifier, tenant=tenant, kind=kind)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from dashboards.auth.people import Person
 from wardwatch.alert import OPEN, Severity, Status
 from wardwatch.errors import RecordError
-from wardwatch.store import AlertQuery, AlertSort, Page, Store
+from wardwatch.store import AlertQuery, AlertSort, Page, Store, Stored
 
 PAGE = 50
 SILENT_RULE = "silent_source"
@@ -175,9 +175,9 @@ def totals_of(desk: Desk, filters: Sequence[QueueFilter]) -> list[int]:
     return desk.store.alerts.totals(desk.person.scope, [each.query(desk) for each in filters])
 
 
-def series(desk: Desk, page: Page) -> dict[str, int]:
-    """Return for the alerts of a page how many open ones go on with each."""
-    heads = frozenset(item.doc["event"]["id"] for item in page.items)
+def series(desk: Desk, items: Sequence[Stored]) -> dict[str, int]:
+    """Return for each of the alerts how many open ones go on with it."""
+    heads = frozenset(item.doc["event"]["id"] for item in items)
     query = AlertQuery(series=heads, statuses=OPEN)
     return desk.store.alerts.count(desk.person.scope, query, "series") if heads else {}
 

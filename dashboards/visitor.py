@@ -138,11 +138,13 @@ def _account(console: Console, name: str) -> Person:
 def visitor(request: Request, csrf: Annotated[str, Depends(sent_csrf)]) -> Iterator[Visitor]:
     """Yield who asks; raises SignInNeeded, TooMany, and Forbidden for a change without the session's token.
 
-    After a change, before its answer leaves, the console's shared counts are outdated.
+    After a change, before its answer leaves, the console's shared counts are outdated, and open pages are told.
     """
     seen = _visitor(request, csrf)
     try:
         yield seen
+        if request.method not in _SAFE and (alert := request.path_params.get("alert")):
+            console_of(request).changed(alert)
     finally:
         if request.method not in _SAFE:
             console_of(request).changes = object()

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
-from dashboards import audit, queue, suppressions, verdicts, workflow
+from dashboards import audit, processes, queue, suppressions, verdicts, workflow
 from dashboards.cases import work
 from dashboards.cases.work import AlertRef
 from dashboards.console import Console
-from dashboards.pages.queue import Chosen, TheDesk, overview, view
+from dashboards.pages.queue import Chosen, TheDesk, Word, overview, view
 from dashboards.pages.render import render
 from dashboards.present import AlertView, dig, moment, shown
 from dashboards.queue import Desk, QueueFilter
@@ -24,7 +24,7 @@ from wardwatch.service_levels import Clock
 
 router = APIRouter(prefix="/alerts/{alert}")
 Text = Annotated[str, Form(max_length=4000)]
-Tab = Literal["evidence", "related", "rule", "history", "raw"]
+Tab = Literal["evidence", "process", "related", "rule", "history", "raw"]
 
 
 @router.get("", name="alert_page")
@@ -173,6 +173,16 @@ def text(request: Request, console: TheConsole, seen: Signed, alert: str) -> Res
     return PlainTextResponse(markdown(view(console, seen, found.doc), str(link)), media_type="text/markdown")
 
 
+@router.get("/look")
+def look(
+    request: Request, console: TheConsole, seen: Signed, filters: Chosen, alert: str, state: Word = ""
+) -> Response:
+    """Show who else looks at the alert, and whether it has changed since the page has it; remember who asks."""
+    now = view(console, seen, workflow.read(console.store, seen.person, alert).doc)
+    others = console.presence.look(seen.person, alert)
+    return render(request, "_look.html", alert=now, others=others, changed=state != now.state, filters=filters)
+
+
 @router.get("/people")
 def people(console: TheConsole, seen: Signed, alert: str) -> list[str]:
     """Return who may be given the alert, for the menu's choices."""
@@ -212,12 +222,16 @@ def _clock(console: Console, seen: Visitor, alert: str) -> Clock:
 
 
 def _tab(console: Console, seen: Visitor, alert: AlertView, tab: Tab) -> dict[str, Any]:
-    values: dict[str, Any] = {"tab": tab, "events": [], "related": [], "history": []}
+    values: dict[str, Any] = {"tab": tab, "has_processes": processes.concerns(alert)}
     if tab == "evidence":
         tenant = parse_alert_id(alert.id)[0]
         docs = console.store.events.get(seen.person.scope, tenant, alert.evidence_ids)
         matched = dict(alert.matched)
         values["events"] = [_event(doc, alert, matched) for doc in docs]
+    elif tab == "process":
+        zone = alert.hospital.zone
+        found = processes.tree(console.store, seen.person.scope, alert)
+        values["processes"] = [(each, moment(each.at, zone)) for each in found]
     elif tab == "related":
         values["related"] = [
             (group, [view(console, seen, item.doc) for item in group.newest])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from dashboards.present import AlertView
 from dashboards.queue import Counts, Desk, QueueFilter
 from dashboards.visitor import Signed, TheConsole, Visitor
 from wardwatch.alert import AlertDocument, parse_alert_id
-from wardwatch.store import AlertSort, Version
+from wardwatch.store import AlertSort, Stored, Version
 
 router = APIRouter()
 COUNTS_S = 2
@@ -80,6 +81,17 @@ def shared_counts(console: Console, desk: Desk, tenant: str) -> Counts:
     return console.counts.of(key, lambda: queue.counts(desk, tenant))
 
 
+def _lines(
+    console: Console, seen: Visitor, desk: Desk, filters: QueueFilter, items: Sequence[Stored]
+) -> dict[str, str]:
+    going_on, keep = queue.series(desk, items), filters.url(after=filters.after)
+    views = [view(console, seen, item.doc) for item in items]
+    return {
+        alert.id: line(console, alert, item.version, keep, going_on.get(alert.id, 0))
+        for alert, item in zip(views, items, strict=True)
+    }
+
+
 def line(console: Console, alert: AlertView, version: Version, keep: str, going_on: int) -> str:
     """Return the cells of an alert's line: many analysts read the same ones, and times are told in minutes."""
     hospital = (alert.hospital.name(alert.lang), alert.hospital.zone)
@@ -87,23 +99,30 @@ def line(console: Console, alert: AlertView, version: Version, keep: str, going_
     return console.lines.of(key, lambda: cells(alert, keep, going_on))
 
 
+@router.get("/rows")
+def rows(
+    console: TheConsole,
+    seen: Signed,
+    desk: TheDesk,
+    filters: Chosen,
+    alert: Annotated[list[Word], Query(max_length=queue.PAGE)],
+) -> dict[str, str]:
+    """Return the cells of alerts as they are now, by id: lines change where they stand."""
+    found = console.store.alerts.get(seen.person.scope, alert)
+    return _lines(console, seen, desk, filters, list(found.values()))
+
+
 @router.get("/")
 def show(request: Request, console: TheConsole, seen: Signed, desk: TheDesk, filters: Chosen) -> Response:
     """Show one page of the queue; the first alert is in the panel."""
     page = queue.page(desk, filters)
-    going_on, keep = queue.series(desk, page), filters.url(after=filters.after)
-    views = [view(console, seen, item.doc) for item in page.items]
-    rows = [
-        (alert.id, line(console, alert, item.version, keep, going_on.get(alert.id, 0)))
-        for alert, item in zip(views, page.items, strict=True)
-    ]
     return render(
         request,
         "queue.html",
-        rows=rows,
+        rows=_lines(console, seen, desk, filters, page.items).items(),
         page=page,
         key=secrets.token_urlsafe(16),
-        alert=views[0] if views else None,
+        alert=view(console, seen, page.items[0].doc) if page.items else None,
         hospitals=console.hospitals.visible(seen.person.scope),
         hospital=console.hospitals.get(filters.tenant) if filters.tenant else None,
         **overview(desk, filters, shared_counts(console, desk, filters.tenant)),

@@ -1,7 +1,8 @@
-// Starts what a page has: keyboard, selection, the live pill.
+// Starts what a page has: keyboard, selection, who else looks, the live pill.
 import { bulk } from "./bulk.js";
 import { keyboard } from "./keyboard.js";
 import { live } from "./live.js";
+import { presence } from "./presence.js";
 
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-reload]")) {
@@ -59,4 +60,5 @@ function fade() {
 
 keyboard();
 bulk();
+presence();
 if (document.getElementById("pill")) live(document.getElementById("pill"));

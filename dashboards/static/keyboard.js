@@ -16,7 +16,10 @@ const KEYS = {
   w: () => click("#panel [data-key=w]"),
   y: () => click("#panel [data-key=y]"),
   e: () => open("#escalating, #editing")?.querySelector("input[name=title]")?.focus(),
-  r: () => open("#asking")?.querySelector("select").focus(),
+  r: () => (one("#asking") ? open("#asking").querySelector("select").focus() : click("#panel [data-key=r]")),
+  p: () => click("#panel [data-key=p]"),
+  h: () => pivot(),
+  ".": () => open(".menu.tenants")?.querySelector("nav a").focus(),
   z: () => click("#toast [data-key=z]"),
   X: () => chooseRow(),
   "/": () => one("#search")?.focus(),
@@ -49,6 +52,12 @@ function step(by) {
   next.querySelector("a").click();
 }
 
+// The next value of the alert; Enter on it lists what else has it.
+function pivot() {
+  const chips = [...document.querySelectorAll("#panel a.chip")];
+  chips[(chips.indexOf(document.activeElement) + 1) % chips.length]?.focus();
+}
+
 function open(selector) {
   const menu = one(selector);
   if (menu) menu.open = true;
@@ -62,7 +71,7 @@ function choice(key) {
 }
 
 // "g", then a page.
-const PAGES = { q: "/", c: "/cases" };
+const PAGES = { q: "/", c: "/cases", s: "/suppressions", t: "/tuning", a: "/account" };
 let going = false;
 function go(key) {
   const page = going ? PAGES[key] : undefined;

@@ -68,13 +68,14 @@ class News:
 
     def _identifier(self, record: Record) -> str:
         try:
-            identifier = str(orjson.loads(record.value or b"")["id"])
+            doc = orjson.loads(record.value or b"")
+            identifier = str(doc["id"])
             parse_alert_id(identifier)
         except (orjson.JSONDecodeError, KeyError, TypeError, NotFound):
             self.garbled += 1
             log.warning("announcement_garbled", record=record.position)
             return ""
-        return identifier
+        return "" if doc.get("kind") == "changed" else identifier  # what people do is told by other sources
 
 
 def news_of(doc: AlertDocument, now: datetime) -> Notice | None:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from dashboards.auth.people import People
+from dashboards.auth.people import People, Role, new_person
 from dashboards.workflow import close, state_of
 from tests.browser.conftest import sign_in
-from tests.dashboards.site import STORIES, VIP, write
+from tests.dashboards.site import PASSWORD, STORIES, VIP, write
 from wardwatch.alert import Verdict
 from wardwatch.store import Scope
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
     from tests.browser.conftest import Site
 
@@ -51,6 +51,42 @@ def test_an_analyst_closes_the_vip_alert_in_chinese_undoes_it_and_sees_a_new_one
     assert page.locator(f"#row-{fresh.id}").count() == 0
     page.click("#pill")
     expect(page.locator("#list tbody tr").first).to_have_attribute("data-alert", fresh.id)
+
+
+def test_keys_lead_to_raw_text_values_and_hospitals(page: Page, site: Site) -> None:
+    sign_in(page)
+    expect(page.locator(".tabs")).to_be_visible()
+    page.keyboard.press("r")
+    expect(page.locator(".tabs [aria-current]")).to_have_text("原始")
+    page.keyboard.press("h")
+    page.keyboard.press("h")
+    second = page.locator("#panel a.chip").nth(1)
+    expect(second).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".filtered b").first).to_have_text("st_9f2a")
+    page.keyboard.press(".")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**tenant=*")
+
+
+def test_what_another_analyst_does_shows_where_the_alert_stands(page: Page, site: Site, browser: Browser) -> None:
+    People(site.store).add(new_person("shen", PASSWORD, Role.ANALYST, []))
+    sign_in(page)
+    expect(page.locator("body")).to_have_attribute("data-live", "on")
+    expect(page.locator("#panel .tabs")).to_be_visible()
+    with browser.new_context(base_url=site.url, locale="zh-CN") as context:
+        other = context.new_page()
+        sign_in(other, "shen")
+        expect(other.locator(".look .also")).to_have_text("林 也在查看")
+        other.keyboard.press("a")
+        expect(other.locator(f"#row-{VIP.id} .state")).to_have_text("已接手")
+        expect(page.locator(f"#row-{VIP.id} .state")).to_have_text("已接手")
+        expect(page.locator(".look .changed")).to_contain_text("负责人 shen")
+        expect(page.locator(".look .also")).to_contain_text("shen")
+    page.click("[data-reload-alert]")
+    expect(page.locator(".look .changed")).to_have_count(0)
+    expect(page.locator("#panel .clock small").first).to_be_visible()
 
 
 def test_the_menu_that_closes_says_what_others_found_in_the_rule(page: Page, site: Site) -> None:

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from typing import TYPE_CHECKING
 
 import orjson
 import pytest
 
-from dashboards.feed import Announcement, Feed, announcement_of
-from wardwatch.bus import Record
+from dashboards.feed import Announcement, Feed, announcement_of, follow
+from wardwatch import topics
+from wardwatch.bus import Record, open_bus
+from wardwatch.stage import Runtime
 from wardwatch.store import Scope
+from wardwatch.testing.ports import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def record(value: bytes | None) -> Record:
@@ -60,6 +68,36 @@ def test_a_page_that_does_not_read_costs_bounded_memory() -> None:
         return max(queue.qsize() for queue in feed._pages)
 
     assert asyncio.run(waiting()) <= 100
+
+
+def test_what_one_console_tells_the_pages_of_another_hear(tmp_path: Path) -> None:
+    bus = open_bus(f"sqlite:///{tmp_path / 'bus.sqlite'}")
+    bus.ensure_topics(topics.shared())
+    told = Announcement(id="renai-202611-1", tenant="renai", kind="changed")
+
+    async def heard() -> Announcement:
+        here, there = Feed(), Feed()
+        runtimes = [Runtime("here"), Runtime("there")]
+        threads = [
+            threading.Thread(target=follow, args=(bus, feed, runtime))
+            for feed, runtime in zip((here, there), runtimes, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        await asyncio.to_thread(wait_until, lambda: all(runtime.health()["ok"] for runtime in runtimes), what="feeds")
+        pages = there.listen(Scope("lin"), lambda: True)
+        first = asyncio.ensure_future(anext(pages))
+        await asyncio.sleep(0)
+        here.tell(told)
+        found = await asyncio.wait_for(first, 30)
+        for runtime in runtimes:
+            runtime.stopping.set()
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
+        return found
+
+    assert asyncio.run(heard()) == told
+    bus.close()
 
 
 @pytest.mark.parametrize(

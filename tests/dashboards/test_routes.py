@@ -21,7 +21,7 @@ from dashboards.bulk import Order
 from dashboards.console import Console
 from dashboards.queue import Desk
 from dashboards.visitor import SESSION_COOKIE
-from tests.dashboards.site import PASSWORD, VIP, console_over, form_token, seed, serving, sign_in, write
+from tests.dashboards.site import PASSWORD, STORIES, VIP, console_over, form_token, seed, serving, sign_in, write
 from tests.dashboards.test_case_routes import ROWS as CASES
 from wardwatch.alert import Verdict
 from wardwatch.event import Document
@@ -68,6 +68,8 @@ ROWS: dict[str, Row] = {
     "GET /alerts/{alert}/people": _ALERT,
     "GET /alerts/{alert}/verdicts": _ALERT,
     "GET /alerts/{alert}/markdown": _ALERT,
+    "GET /alerts/{alert}/look": _ALERT,
+    "GET /rows": _PAGE,
     "POST /alerts/{alert}/acknowledge": _CHANGE,
     "POST /alerts/{alert}/close": _CHANGE,
     "POST /alerts/{alert}/reopen": _CHANGE,
@@ -197,6 +199,8 @@ class Site:
             body["secret"] = secret = second_factor.new_secret()
             code = second_factor.code_at(secret, int(time.time()) // second_factor.STEP_S)
             body["code"] = "000000" if path.endswith(("remove", "/login/code")) else code
+        if path == "/rows":
+            path = f"/rows?alert={VIP.id}"
         if "/views" in path:
             body["filter"] = {"assignee": "me"}
             path = path.replace("{name}", "mine")
@@ -289,6 +293,7 @@ def test_lists_and_counts_hold_only_ones_own_hospitals(client: httpx.Client) -> 
     assert {alert["document"]["organization"]["id"] for alert in listed["alerts"]} == {"renai"}
     assert client.get("/api/v1/alerts?tenant=zhongxin&status=any").json()["total"] == 0
     assert client.get("/api/v1/alerts/counts").json() == {"critical": 0, "high": 1, "medium": 1, "low": 0}
+    assert client.get("/rows", params={"alert": [VIP.id, STORIES[3].id]}).json().keys() == {STORIES[3].id}
     page = client.get("/?status=any").text
     assert VIP.id not in page
     assert "Central Hospital" not in page

@@ -259,7 +259,9 @@ class Find:
     end: datetime | None = None
 
 
-Collection = Literal["cases", "evidence", "users", "sessions", "audit", "views", "jobs", "tokens", "deliveries"]
+Collection = Literal[
+    "cases", "evidence", "users", "sessions", "audit", "views", "jobs", "tokens", "deliveries", "presence"
+]
 
 
 class Documents(Protocol):
