@@ -10,6 +10,7 @@ from dashboards.auth.sessions import Sessions
 from dashboards.auth.tokens import Rate, Tokens
 from dashboards.bulk import Jobs
 from dashboards.feed import Announcement, Feed
+from dashboards.figures import Report
 from dashboards.hospitals import Hospitals
 from dashboards.memo import Memo
 from dashboards.presence import Presence
@@ -27,8 +28,8 @@ from wardwatch.throttle import Throttle
 class Console:
     """The parts of one console process; kept in ``app.state.console``.
 
-    ``lines`` and ``counts`` are what pages of many people have alike; ``changes`` is another object after each
-    request that may have changed them.
+    ``lines``, ``counts`` and ``reports`` are what pages of many people have alike; ``changes`` is another object after
+    each request that may have changed them.
     """
 
     settings: ConsoleSettings
@@ -38,6 +39,7 @@ class Console:
     throttle: Throttle = field(default_factory=Throttle)
     lines: Memo[str] = field(default_factory=Memo)
     counts: Memo[Counts] = field(default_factory=Memo)
+    reports: Memo[Report] = field(default_factory=Memo)
     changes: object = field(default_factory=object)
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 from urllib.parse import urlencode
 
 from dashboards.auth.people import Person
-from wardwatch.alert import OPEN, Severity, Status
+from wardwatch.alert import OPEN, Severity, Status, Verdict
 from wardwatch.errors import RecordError
 from wardwatch.store import AlertQuery, AlertSort, Page, Store, Stored
 
@@ -21,7 +21,7 @@ DUE_SOON = timedelta(minutes=30)
 CRITICAL = frozenset({"life_support", "therapy", "diagnostic", "his_core"})
 _TEXT_CHARACTERS = 200
 _NEAR = 200
-Kind = TypeVar("Kind", Severity, Status)
+Kind = TypeVar("Kind", Severity, Status, Verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class QueueFilter:
     severity: str = ""
     status: str = ""
     rule: str = ""
+    verdict: str = ""
     assignee: str = ""
     q: str = ""
     closed: str = ""
@@ -78,6 +79,7 @@ class QueueFilter:
             tenants=frozenset(filter(None, [self.tenant])),
             statuses=_statuses(self.status),
             severities=frozenset([_one(Severity, self.severity)] if self.severity else []),
+            verdicts=frozenset([_one(Verdict, self.verdict)] if self.verdict else []),
             rules=frozenset(filter(None, [self.rule])),
             assignee=assignee,
             text=self.q,

@@ -30,6 +30,7 @@ def chosen(
     severity: Word = "",
     status: Word = "",
     rule: Word = "",
+    verdict: Word = "",
     assignee: Word = "",
     q: Word = "",
     closed: Word = "",
@@ -40,7 +41,7 @@ def chosen(
     after: Word = "",
 ) -> QueueFilter:
     """Return the filter in the URL."""
-    return QueueFilter(tenant, severity, status, rule, assignee, q, closed, due, critical, series, sort, after)
+    return QueueFilter(tenant, severity, status, rule, verdict, assignee, q, closed, due, critical, series, sort, after)
 
 
 Chosen = Annotated[QueueFilter, Depends(chosen)]

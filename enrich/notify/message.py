@@ -32,6 +32,8 @@ _KINDS: dict[Lang, dict[Kind, str]] = {
         Kind.ASSIGNED: "Assigned to you",
         Kind.ESCALATED: "Escalated",
         Kind.REQUEST: "Request from the hospital",
+        Kind.RULE_FAULT: "False positive: the rule's logic",
+        Kind.DATA_FAULT: "False positive: the source's data",
     },
     "zh": {
         Kind.NEW: "新告警",
@@ -42,6 +44,8 @@ _KINDS: dict[Lang, dict[Kind, str]] = {
         Kind.ASSIGNED: "已指派给您",
         Kind.ESCALATED: "已升级",
         Kind.REQUEST: "医院请求",
+        Kind.RULE_FAULT: "误报：规则逻辑有误",
+        Kind.DATA_FAULT: "误报：来源数据有误",
     },
 }
 _SEVERITIES: dict[Lang, dict[Severity, str]] = {

@@ -20,6 +20,12 @@ class Kind(StrEnum):
     ASSIGNED = "assigned"
     ESCALATED = "escalated"
     REQUEST = "request"
+    RULE_FAULT = "rule_fault"
+    DATA_FAULT = "data_fault"
+
+
+NAMED = frozenset({Kind.ASSIGNED, Kind.RULE_FAULT, Kind.DATA_FAULT})
+"""Kinds that a route gets only when it names them."""
 
 
 @dataclass(frozen=True, slots=True)

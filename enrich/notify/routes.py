@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from enrich.notify.notice import Kind, Notice
+from enrich.notify.notice import NAMED, Kind, Notice
 from wardwatch import service_levels
 from wardwatch.alert import Severity
 from wardwatch.errors import SettingsError
@@ -37,7 +37,7 @@ class Route(BaseModel):
 
     by: str = Field("", max_length=200)
     to: tuple[Recipient, ...] = Field(min_length=1, max_length=20)
-    events: frozenset[Kind] = frozenset(Kind) - {Kind.ASSIGNED}
+    events: frozenset[Kind] = frozenset(Kind) - NAMED
     severity: Severity = Severity.LOW
     when: Literal["always", "business", "off_hours"] = "always"
 

@@ -237,6 +237,8 @@ def _holds(delivery: Delivery, own: Mapping[str, Any]) -> bool:
             return is_open and (not delivery.person or own.get("assignee") == delivery.person)
         case Kind.ESCALATED:
             return Status(own["status"]) is Status.ESCALATED
+        case Kind.RULE_FAULT | Kind.DATA_FAULT:
+            return not is_open
         case _:
             return True
 

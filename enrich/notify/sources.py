@@ -15,7 +15,7 @@ import structlog
 
 from enrich.notify.notice import Kind, Notice
 from wardwatch import topics
-from wardwatch.alert import OPEN, AlertDocument, Severity, Status, parse_alert_id, severity_of
+from wardwatch.alert import OPEN, AlertDocument, Severity, Status, Verdict, parse_alert_id, severity_of
 from wardwatch.bus import Bus, Consumer, Record
 from wardwatch.errors import NotFound, RecordError
 from wardwatch.event import Document, parse_time
@@ -30,6 +30,7 @@ TOO_OLD: Final = timedelta(hours=24)
 _SCOPE = Scope("notifier")
 _OVERLAP = timedelta(minutes=2)  # the clocks of consoles differ
 _SILENT = "silent_source"
+_FAULTS = {Verdict.FALSE_POSITIVE_LOGIC: Kind.RULE_FAULT, Verdict.FALSE_POSITIVE_DATA: Kind.DATA_FAULT}
 
 Tell = Callable[[Notice], None]
 
@@ -150,6 +151,8 @@ class Trail:
             kinds.append(Kind.ASSIGNED)
         if after.get("status") == Status.ESCALATED != before.get("status"):
             kinds.append(Kind.ESCALATED)
+        if after.get("verdict") in _FAULTS and after["verdict"] != before.get("verdict"):
+            kinds.append(_FAULTS[after["verdict"]])
         if not kinds:
             return
         stored = self._store.alerts.get(_SCOPE, [alert]).get(alert)

@@ -1,13 +1,22 @@
-"""A provider's day in two hospitals, for pictures: what the alerts of the hospital pack look like in a queue."""
+"""A provider's day in two hospitals and the week before it, for pictures."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from tests.dashboards.site import STORIES, Story, write
+from dashboards.cases import evidence, requests, work
+from dashboards.cases.case import RequestKind
+from dashboards.cases.work import AlertRef
+from dashboards.workflow import read, state_of
+from tests.dashboards.site import STORIES, Story, clock, document, write
 from wardwatch.alert import Severity
 from wardwatch.event import rfc3339
-from wardwatch.store import Scope, Store
+from wardwatch.store import AlertWrite, Scope, Store
+
+if TYPE_CHECKING:
+    from dashboards.console import Console
 
 SCOPE = Scope("pictures")
 
@@ -54,6 +63,46 @@ def fill(store: Store) -> None:
         elif told.rule in _CLOSED:
             verdict = {"status": "closed", "verdict": "benign_positive", "assignee": "lin", "closed_at": now}
             _work(store, told.id, verdict)
+
+
+VERDICTS = [
+    ("linux_sudo_denied", "benign_positive", ""),
+    ("dicom_mass_retrieval", "false_positive_logic", "夜间备份任务，应排除备份服务器"),
+    ("mysql_export", "benign_positive", ""),
+    ("hl7_unknown_sender", "false_positive_data", "HIS 升级后发送方名称为空"),
+    ("windows_defender_disabled", "true_positive", "安装勒索软件前关闭防护，已隔离"),
+    ("dicom_emergency_override", "benign_positive", ""),
+    ("dicom_mass_retrieval", "duplicate", ""),
+]
+"""What alerts of the week before were closed as, again and again: rule, verdict, note."""
+
+
+def fill_week(store: Store) -> None:
+    """Write the closed alerts of the week before."""
+    by_rule = {told.rule: told for told in DAY}
+    for number in range(56):
+        rule, verdict, note = VERDICTS[number % len(VERDICTS)]
+        told = replace(by_rule[rule], group=f"week {number}", minutes_ago=1500 + 150 * number)
+        doc = document(told)
+        doc["event"]["dataset"] = rule.partition("_")[0]
+        doc["wardwatch"]["alert"]["first_seen"] = rfc3339(told.start - timedelta(seconds=20 + 7 * number))
+        store.alerts.write([AlertWrite(told.id, doc, None, clock(told))])
+        taken, closed = (rfc3339(told.start + timedelta(minutes=m)) for m in (2 + number % 19, 9 + 3 * number % 71))
+        times = {"ack_at": taken, "decided_at": closed, "closed_at": closed}
+        _work(store, told.id, {"status": "closed", "assignee": "lin", "verdict": verdict, "reason": note, **times})
+
+
+def open_case(console: Console) -> str:
+    """Make a case of an alert of the day, worked on by both teams; return its id."""
+    store, lin = console.store, console.people.get("lin")
+    alert = next(told.id for told in DAY if told.rule == "dicom_mass_retrieval")
+    ref = AlertRef(alert, state_of(read(store, lin, alert).doc))
+    case = work.escalate(store, lin, [ref], console.clock, "zh").case
+    work.note(store, lin, case.id, "10.3.9.7 是放射科新装的工作站，尚未登记。")
+    requests.ask(
+        store, lin, case.id, RequestKind.QUESTION, "请确认 10.3.9.7 由谁使用，是否有外取影像的授权。", console.clock
+    )
+    return evidence.add(store, lin, case.id, "query-retrieve.csv", b"time,ae,study\n").id
 
 
 def _work(store: Store, alert: str, changes: dict[str, str]) -> None:

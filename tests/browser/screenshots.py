@@ -1,4 +1,4 @@
-"""Pictures for the documents: ``python -m tests.browser.screenshots docs/images`` writes queue and alert, en and zh."""
+"""Pictures for the documents: ``python -m tests.browser.screenshots docs/images`` writes each page in en and zh."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import sync_playwright
 
 from tests.browser.conftest import preferring, sign_in
-from tests.browser.day import fill
+from tests.browser.day import fill, fill_week, open_case
 from tests.dashboards.site import VIP, console_over, seed, serving
 from wardwatch.store import open_store
 from wardwatch.testing.browser import ARGUMENTS, ensure
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from playwright.sync_api import Browser
 
 THEMES = {"en": "dark", "zh": "light"}
-PAGES = {"queue": "/", "alert": f"/alerts/{VIP.id}"}
+PAGES = {"queue": "/", "alert": f"/alerts/{VIP.id}", "tuning": "/tuning", "figures": "/figures?days=7"}
+READY = {"queue": ".tabs", "alert": ".tabs"}
 LIMIT_BYTES = 300_000
 
 
-def shoot(browser: Browser, url: str, folder: Path) -> None:
+def shoot(browser: Browser, url: str, folder: Path, pages: Mapping[str, str]) -> None:
     """Write every picture; raises ValueError when one is too large to be kept in the repository."""
     for lang, theme in THEMES.items():
         page = preferring(browser, url, lang, theme, width=1440)
         sign_in(page)
-        for name, path in PAGES.items():
+        for name, path in pages.items():
             page.goto(path)
-            page.wait_for_selector(".tabs")
+            page.wait_for_selector(READY.get(name, "main"))
             picture = page.screenshot(path=folder / f"{name}-{lang}.png")
             if len(picture) > LIMIT_BYTES:
                 raise ValueError(f"{name}-{lang}.png has {len(picture)} bytes, more than {LIMIT_BYTES}")
@@ -45,8 +48,11 @@ def main(folder: Path) -> None:
         seed(store)
         fill(store)
         browser = playwright.chromium.launch(executable_path=ensure(), args=ARGUMENTS)
-        with serving(console_over(store)) as url:
-            shoot(browser, url, folder)
+        fill_week(store)
+        console = console_over(store)
+        case = open_case(console)
+        with serving(console) as url:
+            shoot(browser, url, folder, PAGES | {"case": f"/cases/{case}"})
         browser.close()
         store.close()
 

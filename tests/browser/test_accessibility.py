@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 
 from dashboards.auth.people import People, Role
 from tests.browser.conftest import preferring, sign_in
-from tests.browser.day import fill
+from tests.browser.day import fill, fill_week
 from tests.browser.test_cases import opened
 from tests.dashboards.site import VIP
 
@@ -30,6 +30,8 @@ PAGES = [
     *(
         "/cases",
         "/suppressions",
+        "/tuning",
+        "/figures",
         "/account",
         "/account/second-factor",
         "/people",
@@ -76,6 +78,7 @@ def violations(page: Page, where: str) -> list[str]:
 @pytest.mark.parametrize(("lang", "theme"), [("en", "light"), ("zh", "dark")])
 def test_no_page_and_nothing_that_opens_breaks_wcag(browser: Browser, site: Site, lang: str, theme: str) -> None:
     fill(site.store)
+    fill_week(site.store)
     people = People(site.store)
     people.change("lin", lambda lin: replace(lin, roles=frozenset({Role.ADMIN, Role.ANALYST})))
     case = opened(site, "A case with everything").id

@@ -74,6 +74,8 @@ def test_no_key_is_left_unused() -> None:
         "problem",
         "history",
         "tab",
+        "tuning",
+        "figures",
         "sort",
         "criticality",
         "due",

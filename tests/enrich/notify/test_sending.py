@@ -381,6 +381,26 @@ def test_the_assignee_is_told_by_whom_and_nobody_who_took_it_alone(site: Site) -
     assert "By: wang" in site.server.requests[0].body.decode()
 
 
+@pytest.mark.parametrize(
+    ("verdict", "headline"),
+    [
+        (Verdict.FALSE_POSITIVE_LOGIC, "[high] False positive: the rule's logic: Alert 1"),
+        (Verdict.FALSE_POSITIVE_DATA, "[high] False positive: the source's data: Alert 1"),
+    ],
+)
+def test_a_false_positive_goes_to_those_who_mend_what_was_at_fault(site: Site, verdict: Verdict, headline: str) -> None:
+    site.channel("owners")
+    site.row("routes", "owners", {"to": ["channel:owners"], "events": ["rule_fault", "data_fault"]})
+    site.now = datetime.now(UTC)
+    site.start()
+    faulty, fine = site.alert(1, announce=False), site.alert(2, announce=False)
+    workflow.close(site.store, person("wang"), faulty, site.state(faulty), verdict)
+    workflow.close(site.store, person("wang"), fine, site.state(fine), Verdict.BENIGN_POSITIVE)
+    site.pass_time(seconds=5)
+    site.tick()
+    assert site.got() == [("owners", headline)]
+
+
 def test_an_assignment_that_was_taken_back_is_not_told(site: Site) -> None:
     site.channel("chat")
     site.row("contacts", "lin", {"channel": "chat"})

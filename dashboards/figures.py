@@ -1,0 +1,168 @@
+"""How the shift does: times, service levels and verdicts of alerts, each by the definition beside it.
+
+Times are told as median and 90th percentile, never as a mean, and beside what says whether speed was bought: the
+share of true positives and of alerts that were opened again. Alerts of an exercise, those that a suppression hid and
+those that only go on with another are no work of the shift: they are left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from statistics import median, quantiles
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from dashboards.present import dig
+from dashboards.workflow import workflow_of
+from wardwatch.alert import AlertDocument, Severity, Status, Verdict, parse_alert_id, severity_of
+from wardwatch.event import parse_time
+from wardwatch.store import AlertQuery, Find, Scope, Store
+
+NEWEST = 10_000
+"""So many newest alerts are read."""
+DAYS = (7, 30, 90)
+By = Literal["severity", "hospital", "rule"]
+_PAGE = 1000
+_FALSE = (Verdict.BENIGN_POSITIVE, Verdict.FALSE_POSITIVE_LOGIC, Verdict.FALSE_POSITIVE_DATA)
+
+
+class Spread(BaseModel):
+    """Seconds of so many alerts: median and 90th percentile, null where there is none."""
+
+    alerts: int
+    median_s: float | None
+    p90_s: float | None
+
+
+class Figures(BaseModel):
+    """One group of alerts.
+
+    ``detect``: raised − first event. ``acknowledge``: first acknowledged − raised. ``decide``: closed or escalated −
+    raised. ``close``: closed − raised. ``acknowledged_in_time``, ``decided_in_time``: share, 0 to 1, of those whose
+    deadline (business time, without pauses) was met or has passed. ``precision``: true positives ÷ (true + benign +
+    false positives).
+    """
+
+    alerts: int
+    open: int
+    verdicts: dict[Verdict, int]
+    precision: float | None
+    detect: Spread
+    acknowledge: Spread
+    decide: Spread
+    close: Spread
+    acknowledged_in_time: float | None
+    decided_in_time: float | None
+
+
+class Report(BaseModel):
+    """The figures of a time: of all, and by severity, hospital and rule.
+
+    ``reopened``: openings anew ÷ alerts closed. ``complete`` is false when more alerts were raised than are read: the
+    figures are of the newest then.
+    """
+
+    days: int
+    complete: bool
+    reopened: float | None
+    whole: Figures
+    groups: dict[By, dict[str, Figures]]
+
+
+def report(store: Store, scope: Scope, tenant: str, days: int, now: datetime) -> Report:
+    """Return the figures of the alerts raised in the last days, in one hospital or, for "", all in scope."""
+    start, tenants = now - timedelta(days=days), frozenset(filter(None, [tenant]))
+    docs, complete = _read(store, scope, AlertQuery(tenants=tenants, created_from=start))
+    work = [doc for doc in docs if _is_work(workflow_of(doc))]
+    closed = sum(1 for doc in work if workflow_of(doc).get("closed_at"))
+    opened = store.documents("audit").find(
+        Find({"action": "reopen"}, tenants=tenants or scope.tenants, start=start, limit=1)
+    )
+    severities = _grouped(work, now, lambda doc: severity_of(doc).value)
+    return Report(
+        days=days,
+        complete=complete,
+        reopened=opened.total / closed if closed else None,
+        whole=figures(work, now),
+        groups={
+            "severity": {each: severities[each] for each in reversed(Severity) if each in severities},
+            "hospital": _grouped(work, now, lambda doc: parse_alert_id(doc["event"]["id"])[0]),
+            "rule": _grouped(work, now, lambda doc: str(dig(doc, "rule.id"))),
+        },
+    )
+
+
+def figures(docs: list[AlertDocument], now: datetime) -> Figures:
+    """Return the figures of some alerts at a moment."""
+    flows = [workflow_of(doc) for doc in docs]
+    raised = [parse_time(str(dig(doc, "event.created"))) for doc in docs]
+    verdicts = Counter(Verdict(flow["verdict"]) for flow in flows if flow.get("verdict"))
+    judged = verdicts[Verdict.TRUE_POSITIVE] + sum(verdicts[each] for each in _FALSE)
+
+    def since_raised(name: str) -> Spread:
+        return spread(_at(flow, name) - at for flow, at in zip(flows, raised, strict=True) if flow.get(name))
+
+    firsts = [parse_time(str(dig(doc, "wardwatch.alert.first_seen") or doc["@timestamp"])) for doc in docs]
+    return Figures(
+        alerts=len(docs),
+        open=sum(1 for flow in flows if not flow.get("closed_at")),
+        verdicts=dict(verdicts),
+        precision=verdicts[Verdict.TRUE_POSITIVE] / judged if judged else None,
+        detect=spread(at - first for at, first in zip(raised, firsts, strict=True)),
+        acknowledge=since_raised("ack_at"),
+        decide=since_raised("decided_at"),
+        close=since_raised("closed_at"),
+        acknowledged_in_time=_in_time(flows, "ack_at", "ack_due", now),
+        decided_in_time=_in_time(flows, "decided_at", "decide_due", now),
+    )
+
+
+def spread(lengths: Iterable[timedelta]) -> Spread:
+    """Return median and 90th percentile (linear between neighbours) of durations."""
+    seconds = [max(0.0, each.total_seconds()) for each in lengths]
+    if not seconds:
+        return Spread(alerts=0, median_s=None, p90_s=None)
+    p90 = quantiles(seconds, n=10, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
+    return Spread(alerts=len(seconds), median_s=median(seconds), p90_s=p90)
+
+
+def _in_time(flows: Iterable[dict[str, Any]], done: str, due: str, now: datetime) -> float | None:
+    met = []
+    for flow in flows:
+        if not flow.get(due) or (flow.get("paused_at") and not flow.get(done)):
+            continue
+        end, deadline = _at(flow, done) if flow.get(done) else None, _at(flow, due)
+        if end is not None or now > deadline:
+            met.append(end is not None and end <= deadline)
+    return sum(met) / len(met) if met else None
+
+
+def _is_work(flow: dict[str, Any]) -> bool:
+    hidden = flow["status"] == Status.SUPPRESSED.value or flow.get("continues")
+    return not hidden and flow.get("verdict") != Verdict.EXERCISE.value
+
+
+def _grouped(docs: list[AlertDocument], now: datetime, name: Callable[[AlertDocument], str]) -> dict[str, Figures]:
+    groups: dict[str, list[AlertDocument]] = defaultdict(list)
+    for doc in docs:
+        groups[name(doc)].append(doc)
+    return {key: figures(groups[key], now) for key in sorted(groups, key=lambda key: (-len(groups[key]), key))}
+
+
+def _read(store: Store, scope: Scope, query: AlertQuery) -> tuple[list[AlertDocument], bool]:
+    docs: list[AlertDocument] = []
+    after: str | None = None
+    while len(docs) < NEWEST:
+        page = store.alerts.search(scope, query, after=after, limit=_PAGE)
+        docs += [item.doc for item in page.items]
+        after = page.after
+        if after is None:
+            return docs, True
+    return docs, False
+
+
+def _at(flow: dict[str, Any], name: str) -> datetime:
+    return parse_time(str(flow[name]))
