@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import structlog
@@ -11,10 +13,11 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from dashboards.cases import case as cases
-from dashboards.i18n import known, word
+from dashboards.i18n import DEFAULT, known, word
+from dashboards.i18n import reason as translated
 from dashboards.pages.render import render
 from dashboards.present import moment
-from dashboards.visitor import SignInNeeded, TooMany, console_of, refused
+from dashboards.visitor import SignInNeeded, TooMany, Visitor, console_of, lang_of, refused
 from dashboards.workflow import Overtaken
 from wardwatch.errors import Conflict, Forbidden, NotFound, RecordError, Unavailable, WardwatchError
 from wardwatch.text import safe_text
@@ -28,7 +31,7 @@ _STATUS: dict[type[WardwatchError], int] = {
     RecordError: 400,
     Unavailable: 503,
 }
-_RETRY_S = "5"
+RETRY_S = 5
 
 
 def install(app: FastAPI) -> None:
@@ -83,12 +86,27 @@ def _ours(request: Request, error: Exception) -> Response:
     elif status >= 500:
         log.error("page_failed", path=request.url.path, reason=str(error))
         reason = ""
+    elif not _is_api(request):
+        reason = translated(_lang(request), reason)
     return _answer(request, status, reason)
 
 
 def _invalid(request: Request, error: Exception) -> Response:
     items = error.errors() if isinstance(error, RequestValidationError) else []
-    return _answer(request, 422, "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in items)[:300])
+    lang = DEFAULT if _is_api(request) else _lang(request)
+    return _answer(request, 422, "; ".join(wrong_field(lang, item) for item in items)[:300])
+
+
+def wrong_field(lang: str, item: Mapping[str, Any]) -> str:
+    """Return what is wrong with a field, of an item of pydantic's errors."""
+    name, kind = str(item["loc"][-1]), str(item["type"])
+    said = known(lang, f"invalid.{kind}", str(item["msg"])).format(**item.get("ctx", {}))
+    return f"{known(lang, f'field.{name}', name)}: {said}"
+
+
+def _lang(request: Request) -> str:
+    seen: Visitor | None = getattr(request.state, "visitor", None)
+    return seen.lang if seen else lang_of(request)
 
 
 def _http(request: Request, error: Exception) -> Response:
@@ -96,16 +114,27 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, status: int, reason: str) -> Response:
-    headers = {"Retry-After": _RETRY_S} if status == 503 else {}
+    headers = {"Retry-After": str(RETRY_S)} if status == 503 else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if _is_api(request):
         problem = {"type": "about:blank", "status": status, "detail": safe_text(reason)}
         return JSONResponse(problem, status, headers, media_type="application/problem+json")
     template = "_problem.html" if request.headers.get("HX-Request") == "true" else "problem.html"
-    page = render(request, template, status=status, code=status, reason=safe_text(reason))
-    if request.headers.get("HX-Target") == "case":  # what was typed stays in its form
-        headers |= {"HX-Retarget": "#case-problem", "HX-Reselect": ".problem", "HX-Reswap": "innerHTML"}
+    target = request.headers.get("HX-Target", "")
+    stays = request.method != "GET" and target in ("case", "panel")
+    page = render(
+        request,
+        template,
+        status=status,
+        code=status,
+        reason=safe_text(reason),
+        again_s=RETRY_S if status == 503 and request.method == "GET" else 0,
+        target=target if target in ("panel", "tab") else "",
+        back="" if request.method == "GET" or stays else _came_from(request),
+    )
+    if stays:  # what was typed stays in its form
+        headers |= {"HX-Retarget": f"#{target}-problem", "HX-Reselect": ".problem", "HX-Reswap": "innerHTML"}
     page.headers.update(headers)
     return page
 

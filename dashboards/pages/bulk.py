@@ -6,6 +6,7 @@ import secrets
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
@@ -14,7 +15,6 @@ from dashboards.pages.queue import Chosen, TheDesk
 from dashboards.pages.render import render
 from dashboards.queue import QueueFilter
 from dashboards.visitor import Signed, TheConsole
-from wardwatch.errors import RecordError
 
 router = APIRouter()
 Text = Annotated[str, Form(max_length=4000)]
@@ -48,8 +48,7 @@ def begin(
             }
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise RecordError(f"{first['loc'][-1]}: {first['msg']}", step="bulk") from None
+        raise RequestValidationError(error.errors()) from None
     return _answer(request, console.jobs.start(desk, order))
 
 

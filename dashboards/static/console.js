@@ -1,5 +1,6 @@
-// Starts what a page has: keyboard, selection, who else looks, the live pill.
+// Starts what a page has: keyboard, selection, who else looks, what was typed and refused, the live pill.
 import { bulk } from "./bulk.js";
+import { drafts } from "./drafts.js";
 import { keyboard } from "./keyboard.js";
 import { live } from "./live.js";
 import { presence } from "./presence.js";
@@ -61,4 +62,5 @@ function fade() {
 keyboard();
 bulk();
 presence();
+drafts();
 if (document.getElementById("pill")) live(document.getElementById("pill"));

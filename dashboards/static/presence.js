@@ -1,12 +1,13 @@
 // Says which alert is looked at, and shows who else does and whether it has changed meanwhile.
 
 const EVERY_MS = 15_000;
+const SHOWN = ["panel", "panel-problem"];
 
 export function presence() {
   if (!document.getElementById("panel")) return;
   setInterval(look, EVERY_MS);
   document.addEventListener("visibilitychange", look);
-  document.addEventListener("htmx:afterSwap", (event) => event.detail.target.id === "panel" && look());
+  document.addEventListener("htmx:afterSwap", (event) => SHOWN.includes(event.detail.target.id) && look());
   document.addEventListener("click", (event) => {
     const link = event.target.closest("[data-reload-alert]");
     const shown = link && document.querySelector('tr[aria-selected="true"] a');

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from dashboards.auth.people import People, Role, new_person
 from dashboards.workflow import close, state_of
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import preferring, sign_in
 from tests.dashboards.site import PASSWORD, STORIES, VIP, write
 from wardwatch.alert import Verdict
 from wardwatch.store import Scope
@@ -109,6 +109,42 @@ def test_the_alert_is_copied_as_markdown_by_one_key(page: Page, site: Site) -> N
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.startswith(f"## {VIP.title['zh']}\n")
     assert f"<{site.url}/alerts/{VIP.id}>" in copied
+
+
+@pytest.mark.parametrize("path", ["/", f"/alerts/{VIP.id}"])
+def test_what_was_typed_is_there_again_after_the_session_had_ended(browser: Browser, site: Site, path: str) -> None:
+    page = preferring(browser, site.url, "zh", "light", width=1440)
+    sign_in(page)
+    page.goto(path)
+    expect(page.locator(".tabs")).to_be_visible()
+    page.keyboard.press("c")
+    page.fill("#closing input[name=note]", "与药房核实过")
+    page.context.clear_cookies(name="wardwatch_session")
+    page.click("#closing [value=benign_positive]")
+    page.fill("input[name=name]", "lin")
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button.primary")
+    expect(page.locator("#closing input[name=note]")).to_have_value("与药房核实过")
+    page.click("#closing [value=benign_positive]")
+    expect(page.locator("#toast")).to_contain_text("已关闭" if path == "/" else "已保存")
+    assert workflow(site, "reason") == "与药房核实过"
+    page.context.close()
+
+
+def test_a_refused_form_keeps_what_was_typed_and_says_why(browser: Browser, site: Site) -> None:
+    page = preferring(browser, site.url, "zh", "light", width=1440)
+    sign_in(page)
+    page.keyboard.press("c")
+    page.fill("#closing input[name=note]", "与药房核实过")
+    li = People(site.store).get("lin")
+    close(
+        site.store, li, VIP.id, state_of(site.store.alerts.get(Scope("test"), [VIP.id])[VIP.id].doc), Verdict.EXERCISE
+    )
+    page.click("#closing [value=benign_positive]")
+    expect(page.locator("#panel-problem")).to_contain_text("现在：已关闭，负责：lin")
+    assert page.input_value("#closing input[name=note]") == "与药房核实过"
+    expect(page.locator(".look .changed")).to_be_visible()
+    page.context.close()
 
 
 def test_a_true_positive_by_keyboard_asks_for_its_note(page: Page, site: Site) -> None:

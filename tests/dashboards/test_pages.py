@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from markupsafe import escape
 from dashboards.cases import case as cases
 from dashboards.cases.case import CaseStatus, Operator, RequestKind
 from dashboards.cases.requests import CLINICAL_ENGINEERING
-from dashboards.i18n import LANGUAGES, catalogue, word
+from dashboards.i18n import LANGUAGES, catalogue, reason, word
 from dashboards.pages.render import FOLDER
 from dashboards.queue import VIEWS
 from tests.dashboards.site import STORIES, VIP, console_over, form_token, sign_in, visiting, write
@@ -89,6 +90,8 @@ def test_no_key_is_left_unused() -> None:
         "people",
         "did",
         "suppress",
+        "field",
+        "invalid",
     )
     unused = [key for key in catalogue("en") if f'"{key}"' not in sources and key.partition(".")[0] not in computed]
     named = ("case", "entry", "report")  # the table stands in the template, the name where the data is made
@@ -248,11 +251,54 @@ def test_a_conflict_is_explained_with_a_way_to_reload(lang: str, now: str, clien
     client.cookies.set("wardwatch_lang", lang)
     page = client.get(f"/alerts/{VIP.id}").text
     data = {"csrf": form_token(page), "state": "older", "verdict": "duplicate"}
-    answer = client.post(f"/alerts/{VIP.id}/close", data=data)
+    referer = {"referer": f"{client.base_url}/alerts/{VIP.id}"}
+    answer = client.post(f"/alerts/{VIP.id}/close", data=data, headers=referer)
     assert answer.status_code == 409
     assert catalogue(lang)["problem.hint_409"] in answer.text
     assert f">{now}<" in answer.text
-    assert "data-reload" in answer.text
+    assert f'href="/alerts/{VIP.id}" data-back' in answer.text
+
+
+def refusals() -> set[str]:
+    """Return the reasons in the console's code for which it refuses, {} for each value in them."""
+    found = set()
+    for path in FOLDER.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name(id="RecordError" | "Conflict"), args=[ast.Constant(value=str(text)), *_]):
+                    found.add(text)
+                case ast.Call(func=ast.Name(id="RecordError" | "Conflict"), args=[ast.JoinedStr(values=parts), *_]):
+                    found.add("".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in parts))
+    return found
+
+
+def test_why_something_is_refused_is_said_in_chinese() -> None:
+    reasons = refusals()
+    assert len(reasons) > 40
+    untold = [text for text in sorted(reasons) if reason("zh", text) == text or reason("en", text) != text]
+    assert untold == []
+    assert reason("zh", "the title has at most 200 characters") == "标题最多 200 个字符"
+    assert reason("zh", "'x' is no severity") == "'x' 不是有效的 级别"
+
+
+def test_a_wrong_field_is_named_in_the_visitors_language(client: httpx.Client) -> None:
+    sign_in(client, "lin")
+    client.cookies.set("wardwatch_lang", "zh")
+    data = {"csrf": form_token(client.get(f"/alerts/{VIP.id}").text), "state": "x"}
+    said = client.post(f"/alerts/{VIP.id}/close", data=data | {"note": "x" * 4001}).text
+    assert "结论: 未填写" in said
+    assert "备注: 超过 4000 个字符" in said
+    sent = client.post(f"/alerts/{VIP.id}/close", data=data | {"verdict": "true_positive"}).text
+    assert "判为属实必须填写备注" in sent
+
+
+def test_a_refused_change_of_the_panel_leaves_the_form_as_it_stands(client: httpx.Client) -> None:
+    sign_in(client, "lin")
+    data = {"csrf": form_token(client.get("/").text), "state": "older", "verdict": "duplicate"}
+    headers = {"HX-Request": "true", "HX-Target": "panel"}
+    answer = client.post(f"/alerts/{VIP.id}/close", data=data, headers=headers)
+    assert (answer.status_code, answer.headers["HX-Retarget"]) == (409, "#panel-problem")
+    assert 'id="panel-problem"' in client.get(f"/alerts/{VIP.id}/panel").text
 
 
 def test_an_absent_store_is_a_page_that_says_try_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,6 +312,11 @@ def test_an_absent_store_is_a_page_that_says_try_again(store: Store, monkeypatch
             answer = client.get(path)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
             assert "secret-host" not in answer.text
+        assert '<meta http-equiv="refresh" content="5">' in client.get("/").text
+        monkeypatch.setattr(store.alerts, "get", absent)
+        headers = {"HX-Request": "true", "HX-Target": "panel"}
+        part = client.get(f"/alerts/{VIP.id}/panel", headers=headers).text
+        assert f'hx-get="/alerts/{VIP.id}/panel" hx-trigger="load delay:5s" hx-target="#panel"' in part
 
 
 def test_a_change_by_a_plain_form_leads_to_the_alert_and_offers_undo(client: httpx.Client) -> None:
