@@ -11,11 +11,13 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from dashboards import failures
-from dashboards.api import alerts, live, tokens
+from dashboards.api import alerts, context, live, tokens
 from dashboards.api import bulk as bulk_api
 from dashboards.api import cases as cases_api
 from dashboards.api import figures as figures_api
+from dashboards.api import suppressions as suppressions_api
 from dashboards.api import views as views_api
+from dashboards.api.description import describe
 from dashboards.console import Console
 from dashboards.feed import follow
 from dashboards.pages import account, alert, audit, bulk, cases, figures, people, queue, sign_in, suppressions, views
@@ -49,6 +51,8 @@ def create(console: Console) -> FastAPI:
         app.include_router(page.router, include_in_schema=False)
     for part in (
         alerts.router,
+        context.router,
+        suppressions_api.router,
         bulk_api.router,
         cases_api.router,
         figures_api.router,
@@ -58,6 +62,7 @@ def create(console: Console) -> FastAPI:
         audit.download,
     ):
         app.include_router(part, prefix="/api/v1")
+    describe(app)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     return app
 

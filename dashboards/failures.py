@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from dashboards.api.once import REPLAYED, Replayed
 from dashboards.cases import case as cases
 from dashboards.i18n import DEFAULT, known, word
 from dashboards.i18n import reason as translated
@@ -38,6 +39,7 @@ def install(app: FastAPI) -> None:
     """Answer every error by its kind."""
     app.add_exception_handler(SignInNeeded, _sign_in)
     app.add_exception_handler(TooMany, _too_many)
+    app.add_exception_handler(Replayed, _again)
     app.add_exception_handler(WardwatchError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -67,6 +69,12 @@ def _too_many(request: Request, error: Exception) -> Response:
     answer = _answer(request, 429, "too many requests of this token")
     answer.headers["Retry-After"] = str(int(wait_s) + 1)
     return answer
+
+
+def _again(request: Request, error: Exception) -> Response:
+    """Answer a change that was sent twice as it was answered first."""
+    first = error if isinstance(error, Replayed) else Replayed(500, "")
+    return Response(first.body, first.status, {REPLAYED: "true"}, media_type="application/json")
 
 
 def _ours(request: Request, error: Exception) -> Response:
@@ -118,6 +126,8 @@ def _answer(request: Request, status: int, reason: str) -> Response:
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if _is_api(request):
+        if turn := getattr(request.state, "turn", None):
+            headers |= turn.headers
         problem = {"type": "about:blank", "status": status, "detail": safe_text(reason)}
         return JSONResponse(problem, status, headers, media_type="application/problem+json")
     template = "_problem.html" if request.headers.get("HX-Request") == "true" else "problem.html"

@@ -23,7 +23,7 @@ SESSION_COOKIE = "wardwatch_session"
 LANG_COOKIE = "wardwatch_lang"
 THEME_COOKIE = "wardwatch_theme"
 CSRF_HEADER = "X-CSRF-Token"
-_SAFE = ("GET", "HEAD", "OPTIONS")
+SAFE = ("GET", "HEAD", "OPTIONS")
 _BEARER = "Bearer "
 
 
@@ -41,13 +41,14 @@ class TooMany(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A signed-in person and how they want to see pages; ``token`` when a program asks."""
+    """A signed-in person, how they want to see pages, ``token`` when a program asks, ``origin``: the address asked."""
 
     person: Person
     session: Session
     lang: str
     theme: str
     token: Token | None = None
+    origin: str = ""
 
 
 def console_of(request: Request) -> Console:
@@ -87,7 +88,7 @@ async def sent_csrf(request: Request) -> AsyncIterator[str]:
 
 async def _token(request: Request) -> str:
     """Return the token; a form with a file is read only for somebody who is signed in."""
-    if request.method in _SAFE or CSRF_HEADER in request.headers:
+    if request.method in SAFE or CSRF_HEADER in request.headers:
         return request.headers.get(CSRF_HEADER, "")
     if is_upload(request):
         await run_in_threadpool(admitted, request)
@@ -143,31 +144,34 @@ def visitor(request: Request, csrf: Annotated[str, Depends(sent_csrf)]) -> Itera
     seen = _visitor(request, csrf)
     try:
         yield seen
-        if request.method not in _SAFE and (alert := request.path_params.get("alert")):
+        if request.method not in SAFE and (alert := request.path_params.get("alert")):
             console_of(request).changed(alert)
     finally:
-        if request.method not in _SAFE:
+        if request.method not in SAFE:
             console_of(request).changes = object()
 
 
 def _visitor(request: Request, csrf: str) -> Visitor:
     token, session, person = admitted(request)
-    seen = Visitor(person, session, lang_of(request, person), theme_of(request), token)
+    seen = Visitor(
+        person, session, lang_of(request, person), theme_of(request), token, str(request.base_url).rstrip("/")
+    )
     request.state.visitor = seen
     if token is None:
         _check_form(request, session, csrf)
         return seen
     console = console_of(request)
-    if wait_s := console.rate.wait_s(token.id):
-        raise TooMany(wait_s)
-    if request.method not in _SAFE and not token.rights:
+    request.state.turn = turn = console.rate.take(token.id)
+    if turn.wait_s:
+        raise TooMany(turn.wait_s)
+    if request.method not in SAFE and not token.rights:
         raise Forbidden("this token reads", step="token")
     console.tokens.used(token)
     return seen
 
 
 def _check_form(request: Request, session: Session, csrf: str) -> None:
-    if request.method not in _SAFE and not session.check_csrf(csrf):
+    if request.method not in SAFE and not session.check_csrf(csrf):
         raise Forbidden("the form has expired: reload the page", step="csrf")
 
 

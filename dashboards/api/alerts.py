@@ -8,13 +8,14 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from dashboards import queue, suppressions, workflow
+from dashboards.api.once import ONCE, ApiRoute
 from dashboards.pages.queue import Chosen, TheDesk
 from dashboards.visitor import Signed, TheConsole
 from dashboards.workflow import Done, state_of
 from wardwatch.alert import Verdict, parse_alert_id
 from wardwatch.store import Stored
 
-router = APIRouter(prefix="/alerts", tags=["alerts"])
+router = APIRouter(prefix="/alerts", tags=["alerts"], route_class=ApiRoute, dependencies=[ONCE])
 
 
 class Alert(BaseModel):
@@ -77,7 +78,7 @@ class Undoing(BaseModel):
 def alerts(desk: TheDesk, filters: Chosen) -> AlertList:
     """List alerts by the queue's filters, 50 at a time; pass ``after`` for the next page."""
     page = queue.page(desk, filters)
-    return AlertList(total=page.total, after=page.after, alerts=[_alert(item) for item in page.items])
+    return AlertList(total=page.total, after=page.after, alerts=[alert_of(item) for item in page.items])
 
 
 @router.get("/counts")
@@ -89,7 +90,7 @@ def counts(desk: TheDesk, tenant: str = "") -> dict[str, int]:
 @router.get("/{alert}")
 def one(console: TheConsole, seen: Signed, alert: str) -> Alert:
     """Return one alert."""
-    return _alert(workflow.read(console.store, seen.person, alert))
+    return alert_of(workflow.read(console.store, seen.person, alert))
 
 
 @router.post("/{alert}/acknowledge")
@@ -154,9 +155,10 @@ def undo(console: TheConsole, seen: Signed, alert: str, body: Undoing) -> Change
     return _changed(suppressions.undo(console.store, console.tables, seen.person, alert, body.audit_id))
 
 
-def _alert(item: Stored) -> Alert:
+def alert_of(item: Stored) -> Alert:
+    """Return a stored alert as the API has it."""
     return Alert(document=item.doc, state=state_of(item.doc))
 
 
 def _changed(done: Done) -> Changed:
-    return Changed(alert=_alert(done.alert), audit_id=done.audit_id)
+    return Changed(alert=alert_of(done.alert), audit_id=done.audit_id)

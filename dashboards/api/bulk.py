@@ -6,11 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header
 
+from dashboards.api.once import ApiRoute
 from dashboards.bulk import Job, Order
 from dashboards.pages.queue import TheDesk
 from dashboards.visitor import Signed, TheConsole
 
-router = APIRouter(tags=["bulk"])
+router = APIRouter(tags=["bulk"], route_class=ApiRoute)
 Key = Annotated[str, Header(alias="Idempotency-Key", pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 
 

@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, Field
 
+from dashboards.api.once import ONCE, ApiRoute
 from dashboards.cases import case as cases
 from dashboards.cases import evidence, report, requests, timeline, work
 from dashboards.cases.case import Case, Operator, RequestKind
@@ -19,7 +20,7 @@ from dashboards.uploads import uploaded
 from dashboards.visitor import Signed, TheConsole
 from wardwatch.alert import Severity, Verdict
 
-router = APIRouter(prefix="/cases", tags=["cases"])
+router = APIRouter(prefix="/cases", tags=["cases"], route_class=ApiRoute, dependencies=[ONCE])
 Text = Annotated[str, Field(max_length=3 * cases.TEXT_CHARACTERS)]
 State = Annotated[str, Field(max_length=64)]
 

@@ -6,12 +6,13 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from dashboards import tuning
+from dashboards.api.once import ApiRoute
 from dashboards.figures import Report
 from dashboards.pages.figures import Reported
 from dashboards.tuning import RuleRecord, SourceRecord
 from dashboards.visitor import Signed, TheConsole
 
-router = APIRouter(tags=["figures"])
+router = APIRouter(tags=["figures"], route_class=ApiRoute)
 
 
 class Tuning(BaseModel):

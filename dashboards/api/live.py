@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from dashboards.api.once import ApiRoute
 from dashboards.console import Console
 from dashboards.visitor import Signed, SignInNeeded, TheConsole, admitted
 from wardwatch.errors import Unavailable
 from wardwatch.store import Scope
 
-router = APIRouter()
+router = APIRouter(route_class=ApiRoute)
 _PING_S = 15
 
 

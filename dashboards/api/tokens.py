@@ -7,12 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from dashboards.api.once import ApiRoute
 from dashboards.auth.people import Right
 from dashboards.auth.tokens import Token
 from dashboards.pages.account import LONGEST_DAYS, new_token, revoke_token
 from dashboards.visitor import AtBrowser, Signed, TheConsole
 
-router = APIRouter(prefix="/tokens", tags=["tokens"])
+router = APIRouter(prefix="/tokens", tags=["tokens"], route_class=ApiRoute)
 
 
 class TokenInfo(BaseModel):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from dashboards import saved_views
+from dashboards.api.once import ONCE, ApiRoute
 from dashboards.pages.queue import TheDesk
 from dashboards.queue import filter_of
 from dashboards.saved_views import SavedView
 
-router = APIRouter(prefix="/views", tags=["views"])
+router = APIRouter(prefix="/views", tags=["views"], route_class=ApiRoute, dependencies=[ONCE])
 
 
 @router.get("")

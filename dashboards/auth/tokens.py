@@ -6,6 +6,7 @@ moment. Without any right it reads.
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 import time
@@ -116,6 +117,27 @@ class Tokens:
         return token_of(stored.doc), stored.version
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a request of a token is answered: ``wait_s`` 0 is now; of ``most`` in a window ``left`` remain.
+
+    ``reset_s`` is when all remain again. All times are in seconds.
+    """
+
+    wait_s: float
+    most: int
+    left: int
+    reset_s: float
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of draft-ietf-httpapi-ratelimit-headers-10."""
+        return {
+            "RateLimit-Policy": f'"token";q={self.most};w={int(_WINDOW_S)}',
+            "RateLimit": f'"token";r={self.left};t={math.ceil(self.reset_s)}',
+        }
+
+
 class Rate:
     """At most ``per_minute`` requests of each token in a minute, counted in this process."""
 
@@ -125,13 +147,14 @@ class Rate:
         self._lock = threading.Lock()
         self._windows: dict[str, tuple[float, int]] = {}
 
-    def wait_s(self, token: str) -> float:
-        """Count one request and return 0, or the seconds until the next one is answered."""
+    def take(self, token: str) -> Turn:
+        """Count one request, or say how long to wait."""
         now = self._clock()
         with self._lock:
             self._windows = {one: window for one, window in self._windows.items() if now - window[0] < _WINDOW_S}
             start, count = self._windows.get(token, (now, 0))
+            reset_s = start + _WINDOW_S - now
             if count >= self._most:
-                return start + _WINDOW_S - now
+                return Turn(reset_s, self._most, 0, reset_s)
             self._windows[token] = (start, count + 1)
-            return 0.0
+            return Turn(0.0, self._most, self._most - count - 1, reset_s)

@@ -166,11 +166,9 @@ def mix(request: Request, console: TheConsole, seen: Signed, alert: str) -> Resp
 
 
 @router.get("/markdown")
-def text(request: Request, console: TheConsole, seen: Signed, alert: str) -> Response:
+def text(console: TheConsole, seen: Signed, alert: str) -> Response:
     """Return the alert as Markdown, to be copied."""
-    found = workflow.read(console.store, seen.person, alert)
-    link = dig(found.doc, "event.url") or request.url_for("alert_page", alert=alert)
-    return PlainTextResponse(markdown(view(console, seen, found.doc), str(link)), media_type="text/markdown")
+    return as_markdown(console, seen, alert)
 
 
 @router.get("/look")
@@ -215,6 +213,13 @@ def answer(
         done=undoable,
         **overview(desk, filters, queue.counts(desk, filters.tenant)),
     )
+
+
+def as_markdown(console: Console, seen: Visitor, alert: str) -> PlainTextResponse:
+    """Return the alert as Markdown; its link is its own, or this console's."""
+    found = workflow.read(console.store, seen.person, alert)
+    link = dig(found.doc, "event.url") or f"{seen.origin}/alerts/{alert}"
+    return PlainTextResponse(markdown(view(console, seen, found.doc), str(link)), media_type="text/markdown")
 
 
 def _clock(console: Console, seen: Visitor, alert: str) -> Clock:

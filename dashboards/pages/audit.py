@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from dashboards import audit
+from dashboards.api.once import ApiRoute
 from dashboards.auth.people import Right
 from dashboards.console import Console
 from dashboards.pages.render import framed
@@ -22,7 +23,7 @@ from wardwatch.store import Find
 from wardwatch.text import safe_json, safe_text
 
 router = APIRouter()
-download = APIRouter(tags=["audit"])
+download = APIRouter(tags=["audit"], route_class=ApiRoute)
 PAGE = 50
 Word = Annotated[str, Query(max_length=300)]
 _KINDS = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}

@@ -11,9 +11,11 @@ import structlog
 from wardwatch import topics
 from wardwatch.bus import Bus
 from wardwatch.errors import SettingsError
-from wardwatch.store import Find, Store
+from wardwatch.store import Collection, Find, Store
 
 log = structlog.get_logger()
+
+_KEEP_ANSWERS_DAYS = 1  # of the API to requests with an Idempotency-Key
 
 
 @dataclass
@@ -35,11 +37,12 @@ class Retention:
             events = self.store.events.expire(tenant, self.now() - timedelta(days=self.keep_events_days))
             if alerts or events:
                 log.info("expired", tenant=tenant, alerts=alerts, events=events)
-        self._deliveries()
+        self._forget("deliveries", self.keep_deliveries_days)
+        self._forget("answers", _KEEP_ANSWERS_DAYS)
 
-    def _deliveries(self) -> None:
-        documents = self.store.documents("deliveries")
-        old = Find(end=self.now() - timedelta(days=self.keep_deliveries_days), limit=500)
+    def _forget(self, collection: Collection, days: int) -> None:
+        documents = self.store.documents(collection)
+        old = Find(end=self.now() - timedelta(days=days), limit=500)
         while items := documents.find(old).items:
             for item in items:
                 documents.delete(str(item.doc["id"]))

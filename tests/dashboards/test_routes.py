@@ -127,6 +127,12 @@ ROWS: dict[str, Row] = {
     "GET /api/v1/jobs/{job}": Row(200, about="owner"),
     "POST /api/v1/jobs/{job}/cancel": Row(200, about="owner"),
     "POST /api/v1/jobs/{job}/undo": Row(202, Right.WORK, "owner"),
+    **{
+        f"GET /api/v1/alerts/{{alert}}/{name}": _ALERT
+        for name in ("events", "processes", "related", "history", "verdicts", "people", "markdown", "backtest")
+    },
+    "GET /api/v1/suppressions": _PAGE,
+    "DELETE /api/v1/suppressions/{tenant}/{identifier}": Row(204, Right.SUPPRESS, "alert"),
     "GET /api/v1/me": _PAGE,
     "GET /api/v1/views": _PAGE,
     "POST /api/v1/views": Row(200),

@@ -172,6 +172,6 @@ def test_a_token_that_asks_too_often_is_told_to_wait(store: Store) -> None:
 def test_a_minute_later_a_token_may_ask_again() -> None:
     now = 0.0
     rate = Rate(1, lambda: now)
-    assert (rate.wait_s("a"), rate.wait_s("a"), rate.wait_s("b")) == (0, 60, 0)
+    assert (rate.take("a").wait_s, rate.take("a").wait_s, rate.take("b").wait_s) == (0, 60, 0)
     now = 60.0
-    assert rate.wait_s("a") == 0
+    assert rate.take("a").wait_s == 0

@@ -260,7 +260,7 @@ class Find:
 
 
 Collection = Literal[
-    "cases", "evidence", "users", "sessions", "audit", "views", "jobs", "tokens", "deliveries", "presence"
+    "cases", "evidence", "users", "sessions", "audit", "views", "jobs", "tokens", "deliveries", "presence", "answers"
 ]
 
 
