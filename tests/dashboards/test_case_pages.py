@@ -18,7 +18,7 @@ from dashboards.cases.work import AlertRef, Facts
 from dashboards.i18n import LANGUAGES, catalogue
 from dashboards.summary import escaped
 from tests.dashboards.site import STORIES, VIP, form_token, sign_in
-from tests.dashboards.test_pages import HOSTILE
+from tests.payloads import HOSTILE
 from wardwatch.alert import Verdict
 from wardwatch.headers import HEADERS
 from wardwatch.text import safe_text

@@ -17,6 +17,7 @@ from dashboards.i18n import LANGUAGES, catalogue, reason, word
 from dashboards.pages.render import FOLDER
 from dashboards.queue import VIEWS
 from tests.dashboards.site import STORIES, VIP, console_over, form_token, sign_in, visiting, write
+from tests.payloads import HOSTILE
 from wardwatch.alert import Severity, Status, Verdict
 from wardwatch.errors import StoreUnavailable
 from wardwatch.event import rfc3339
@@ -119,16 +120,6 @@ def test_no_page_holds_an_inline_script_style_or_handler(path: str, client: http
     sign_in(client, "lin")
     text = client.get(path).text
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|hx-on|javascript:", text)
-
-
-HOSTILE = [
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "' autofocus onfocus='alert(1)",
-    "{{ 7*7 }}",
-    "</pre></template></table><svg onload=alert(1)>",
-    "\u202egnp.exe \x1b[31m",
-]
 
 
 @pytest.mark.parametrize("payload", HOSTILE)

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from dashboards.present import AlertView
 from dashboards.summary import markdown
 from tests.dashboards.site import VIP, document, sign_in
-from tests.dashboards.test_pages import HOSTILE
+from tests.payloads import HOSTILE
 from wardwatch.store import AlertWrite
 
 if TYPE_CHECKING:
