@@ -15,12 +15,26 @@ from dashboards.api import alerts, context, live, tokens
 from dashboards.api import bulk as bulk_api
 from dashboards.api import cases as cases_api
 from dashboards.api import figures as figures_api
+from dashboards.api import service as service_api
 from dashboards.api import suppressions as suppressions_api
 from dashboards.api import views as views_api
 from dashboards.api.description import describe
 from dashboards.console import Console
 from dashboards.feed import follow
-from dashboards.pages import account, alert, audit, bulk, cases, figures, people, queue, sign_in, suppressions, views
+from dashboards.pages import (
+    account,
+    alert,
+    audit,
+    bulk,
+    cases,
+    figures,
+    people,
+    queue,
+    service,
+    sign_in,
+    suppressions,
+    views,
+)
 from dashboards.pages.render import FOLDER
 from wardwatch import __version__
 from wardwatch.bus import open_bus
@@ -47,12 +61,13 @@ def create(console: Console) -> FastAPI:
     app.state.console = console
     app.add_middleware(SecurityHeaders)
     failures.install(app)
-    for page in (sign_in, queue, alert, bulk, cases, suppressions, figures, views, account, people, audit):
+    for page in (sign_in, queue, alert, bulk, cases, suppressions, figures, views, account, people, audit, service):
         app.include_router(page.router, include_in_schema=False)
     for part in (
         alerts.router,
         context.router,
         suppressions_api.router,
+        service_api.router,
         bulk_api.router,
         cases_api.router,
         figures_api.router,

@@ -32,6 +32,8 @@ PAGES = [
         "/suppressions",
         "/tuning",
         "/figures",
+        "/service/service_levels",
+        "/service/deliveries",
         "/account",
         "/account/second-factor",
         "/people",

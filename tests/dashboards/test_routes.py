@@ -133,6 +133,14 @@ ROWS: dict[str, Row] = {
     },
     "GET /api/v1/suppressions": _PAGE,
     "DELETE /api/v1/suppressions/{tenant}/{identifier}": Row(204, Right.SUPPRESS, "alert"),
+    "GET /service/deliveries": Row(200, Right.SERVICE),
+    "GET /service/{table}": Row(200, Right.SERVICE),
+    "POST /service/{table}": Row(303, Right.SERVICE, "alert"),
+    "POST /service/{table}/delete": Row(303, Right.SERVICE, "alert"),
+    "GET /api/v1/service/deliveries": Row(200, Right.SERVICE),
+    "GET /api/v1/service/{table}": Row(200, Right.SERVICE),
+    "PUT /api/v1/service/{table}/{key}": Row(204, Right.SERVICE, "alert"),
+    "DELETE /api/v1/service/{table}/{key}": Row(204, Right.SERVICE, "alert"),
     "GET /api/v1/me": _PAGE,
     "GET /api/v1/views": _PAGE,
     "POST /api/v1/views": Row(200),
@@ -174,8 +182,8 @@ class Site:
         headers = {"cookie": f"{SESSION_COOKIE}={session}", "X-CSRF-Token": token, "Idempotency-Key": key}
         method, path = route.split(" ")
         path, body = self._about(path, visitor, key)
-        if method == "POST" and path.startswith("/api/"):
-            return self.client.post(path, json=body, headers=headers).status_code
+        if method in ("POST", "PUT") and path.startswith("/api/"):
+            return self.client.request(method, path, json=body, headers=headers).status_code
         data = body if method == "POST" else None
         return self.client.request(method, path, data=data, headers=headers).status_code
 
@@ -209,6 +217,10 @@ class Site:
             body["secret"] = secret = second_factor.new_secret()
             code = second_factor.code_at(secret, int(time.time()) // second_factor.STEP_S)
             body["code"] = "000000" if path.endswith(("remove", "/login/code")) else code
+        if "{table}" in path:
+            console.tables.put("routes", OWN, key, {"to": ["on_call"]})
+            body |= {"of": OWN, "row": '{"to": ["on_call"]}', "value": {"to": ["on_call"]}}
+            path = path.replace("{table}", "routes").replace("{key}", f"{key}?tenant={OWN}")
         if path == "/rows":
             path = f"/rows?alert={VIP.id}"
         if "/views" in path:

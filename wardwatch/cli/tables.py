@@ -16,8 +16,9 @@ from rich.text import Text
 
 from wardwatch.bus import open_bus
 from wardwatch.errors import NotFound
-from wardwatch.event import Document, decode
+from wardwatch.event import decode
 from wardwatch.settings import load as load_settings
+from wardwatch.table_rows import check, without_secrets
 from wardwatch.tables import Tables, read_csv
 from wardwatch.text import safe_text
 from wardwatch.topics import TABLES
@@ -31,19 +32,6 @@ tables = typer.Typer(
 
 READERS = {"assets": "enrich.lookups.inventory:read_rows"}
 """Tables whose CSV has columns of its own → what reads it; other tables take any column."""
-
-CHECKS = {
-    "service_levels": "wardwatch.service_levels:check",
-    "channels": "enrich.notify.channels:parse",
-    "routes": "enrich.notify.routes:check_route",
-    "escalations": "enrich.notify.routes:check_escalation",
-    "on_call": "enrich.notify.routes:check_shift",
-    "contacts": "enrich.notify.routes:check_contact",
-}
-"""Tables whose rows are checked before they are written → what does."""
-
-SECRET = {"channels": frozenset({"url", "secret", "password"})}
-"""Fields of tables that are never shown."""
 
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Name of the table, such as assets.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="Key of the row.")]
@@ -60,7 +48,7 @@ def list_rows(table: TableName, tenant: Tenant = "") -> None:
         rows = opened.rows(table, tenant)
     shown = Table("key", "row", title=Text(f"{table}: {len(rows)} rows"))
     for key, value in sorted(rows.items()):
-        shown.add_row(Text(safe_text(key)), Text(_json(_without_secrets(table, value))))
+        shown.add_row(Text(safe_text(key)), Text(_json(without_secrets(table, value))))
     Console().print(shown)
 
 
@@ -74,7 +62,7 @@ def get_row(table: TableName, key: Key, tenant: Tenant = "") -> None:
         value = opened.get(table, tenant, key)
     if value is None:
         raise NotFound(f"no row {key!r} in {table!r}", step="tables")
-    typer.echo(_json(_without_secrets(table, value)))
+    typer.echo(_json(without_secrets(table, value)))
 
 
 @tables.command("set")
@@ -89,7 +77,7 @@ def set_row(
     [bold]Example[/bold]: wardwatch tables set tenants renai '{"zone": "Asia/Shanghai"}'
     """
     row = decode(value.encode("utf-8", "surrogateescape"))
-    _check(table, row)
+    check(table, row)
     with _opened() as opened:
         opened.put(table, tenant, key, row)
     typer.echo(f"{safe_text(key)} written to {table}")
@@ -119,7 +107,7 @@ def load_rows(
     read = resolve_name(READERS[table]) if table in READERS else read_csv
     rows = read(file)
     for row in rows.values():
-        _check(table, row)
+        check(table, row)
     with _opened() as opened:
         opened.put_rows(table, tenant, rows)
     typer.echo(f"{len(rows)} rows written to {table}")
@@ -137,16 +125,6 @@ def _opened() -> Iterator[Tables]:
     finally:
         opened.close()
         bus.close()
-
-
-def _check(table: str, row: Document) -> None:
-    if table in CHECKS:
-        resolve_name(CHECKS[table])(row)
-
-
-def _without_secrets(table: str, row: Document) -> Document:
-    hidden = SECRET.get(table, frozenset())
-    return {name: "(hidden)" if name in hidden else value for name, value in row.items()}
 
 
 def _json(value: object) -> str:

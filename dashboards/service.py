@@ -1,0 +1,119 @@
+"""The rows by which a service is run: deadlines, channels, routes, escalations, shifts, contacts; what was delivered.
+
+Rows of tenant "" hold for every hospital that has none of the same key: who sees all hospitals writes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from dashboards import audit
+from dashboards.auth.people import Person, Right
+from dashboards.suppressions import Rows
+from wardwatch.errors import Forbidden, NotFound, RecordError, SettingsError
+from wardwatch.event import Document
+from wardwatch.store import Find, Page, Store
+from wardwatch.table_rows import check, with_secrets, without_secrets
+
+Table = Literal["service_levels", "channels", "routes", "escalations", "on_call", "contacts"]
+TABLES: Final[tuple[Table, ...]] = get_args(Table)
+States = Literal["", "waiting", "sent", "failed", "cancelled"]
+KEY_CHARACTERS: Final = 100
+_PAGE = 100
+_READ_S = 5.0
+
+EXAMPLES: Final[dict[Table, Document]] = {
+    "service_levels": {
+        "acknowledge": {"critical": 15, "high": 30, "medium": 120, "low": 480},
+        "decide": {"critical": 60, "high": 120, "medium": 480, "low": 1440},
+        "calendar": {"weekdays": [1, 2, 3, 4, 5], "opens": "08:00", "closes": "18:00", "holidays": ["2026-10-01"]},
+        "around_the_clock": ["critical", "high"],
+    },
+    "channels": {"kind": "dingtalk", "lang": "zh", "url": "file:soc-robot", "secret": "file:soc-robot-secret"},
+    "routes": {"to": ["channel:soc"], "severity": "high", "when": "always"},
+    "escalations": {
+        "severities": ["critical", "high"],
+        "steps": [{"to": ["on_call"]}, {"after_minutes": 15, "to": ["person:wang"]}],
+    },
+    "on_call": {"person": "lin", "starts": "2026-11-24T18:00:00+08:00", "ends": "2026-11-25T08:00:00+08:00"},
+    "contacts": {"channel": "soc", "address": "13800000000"},
+}
+"""A row of each table, to begin with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row without its secrets; ``may_change`` tells whether the person who reads it may write it."""
+
+    tenant: str
+    key: str
+    value: Document
+    may_change: bool
+
+
+def rows(tables: Rows, person: Person, table: Table, tenants: list[str]) -> list[Row]:
+    """Return the shared rows and those of hospitals in scope, by hospital and key; raises Forbidden."""
+    person.demand(Right.SERVICE, "service")
+    shared = tables.rows(table, "")
+    found = {("", key): value for key, value in shared.items()}
+    for tenant in filter(person.scope.allows, tenants):
+        own = tables.rows(table, tenant).items()
+        found |= {(tenant, key): value for key, value in own if shared.get(key) is not value}
+    return [
+        Row(tenant, key, without_secrets(table, value), _may_write(person, tenant))
+        for (tenant, key), value in sorted(found.items())
+    ]
+
+
+def put(store: Store, tables: Rows, person: Person, table: Table, tenant: str, key: str, value: Document) -> None:
+    """Write a row; what is hidden in it stays as it was. Raises Forbidden, NotFound, RecordError for a wrong one."""
+    _demand(person, tenant, "service_put")
+    key = key.strip()
+    if not 0 < len(key) <= KEY_CHARACTERS or not key.isprintable():
+        raise RecordError(f"a row's name has 1 to {KEY_CHARACTERS} characters", step="service")
+    before = _rows_of(tables, table, tenant).get(key, {})
+    row = {**with_secrets(table, value, before), "by": person.name}
+    try:
+        check(table, row)
+    except SettingsError as error:
+        raise RecordError(error.reason, step="service", record=key) from None
+    audit.record(store, person.name, "service_put", tenant=tenant or None, table=table, row=key)
+    tables.put(table, tenant, key, row)
+    tables.catch_up(_READ_S)
+
+
+def delete(store: Store, tables: Rows, person: Person, table: Table, tenant: str, key: str) -> None:
+    """Delete a row; raises Forbidden, NotFound."""
+    _demand(person, tenant, "service_delete")
+    if key not in _rows_of(tables, table, tenant):
+        raise NotFound(f"no row {key[:80]!r}", step="service")
+    audit.record(store, person.name, "service_delete", tenant=tenant or None, table=table, row=key)
+    tables.delete(table, tenant, key)
+    tables.catch_up(_READ_S)
+
+
+def deliveries(store: Store, person: Person, tenant: str, state: States, after: str) -> Page:
+    """Return a page of the log of notifications in scope, newest first; raises Forbidden."""
+    person.demand(Right.SERVICE, "service")
+    tenants = frozenset([tenant]) if tenant and person.scope.allows(tenant) else person.scope.tenants
+    fields = {"state": state} if state else {}
+    return store.documents("deliveries").find(Find(fields, tenants=tenants, after=after or None, limit=_PAGE))
+
+
+def _rows_of(tables: Rows, table: Table, tenant: str) -> dict[str, Document]:
+    """Return the rows of exactly this tenant."""
+    shared = tables.rows(table, "") if tenant else {}
+    return {key: value for key, value in tables.rows(table, tenant).items() if shared.get(key) is not value}
+
+
+def _may_write(person: Person, tenant: str) -> bool:
+    return person.scope.allows(tenant) if tenant else person.tenants is None
+
+
+def _demand(person: Person, tenant: str, action: str) -> None:
+    person.demand(Right.SERVICE, action)
+    if tenant:
+        person.scope.check(tenant, f"hospital {tenant[:64]!r}")
+    elif person.tenants is not None:
+        raise Forbidden("a row for every hospital is written by who sees all of them", step=action)
