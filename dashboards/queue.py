@@ -84,11 +84,16 @@ class QueueFilter:
             assignee=assignee,
             text=self.q,
             closed_from=desk.midnight if self.closed else None,
-            due_before=datetime.now(UTC) + DUE_SOON if self.due else None,
+            due_before=_minute() + DUE_SOON if self.due else None,
             criticalities=CRITICAL if self.critical else frozenset(),
             heads=not self.series and self.status in ("", *OPEN),
             series=frozenset(filter(None, [self.series])),
         )
+
+
+def _minute() -> datetime:
+    """Return the end of the running minute: what is asked again within it is the same question, which a store knows."""
+    return datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 def filter_of(values: Mapping[str, str]) -> QueueFilter:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dashboards import audit, workflow
-from tests.dashboards.site import VIP, document
+from tests.dashboards.site import VIP, clock, document
 from wardwatch.alert import Severity, Verdict
 from wardwatch.errors import Conflict, Forbidden, NotFound, RecordError, StoreUnavailable
 from wardwatch.service_levels import DEFAULT, Clock
@@ -68,6 +69,27 @@ def test_undo_restores_exactly_what_was_before(store: Store, lin: Person) -> Non
     done = workflow.close(store, lin, VIP.id, state(store, lin), Verdict.TRUE_POSITIVE, "seen by the ward")
     workflow.undo(store, lin, VIP.id, done.audit_id)
     assert fields(store, lin) == before
+
+
+def test_later_windows_are_closed_with_their_alert_and_open_again_with_its_undo(store: Store, lin: Person) -> None:
+    later = [replace(VIP, group=f"later {number}") for number in range(3)]
+    store.alerts.write([AlertWrite(one.id, document(one), None, {**clock(one), "continues": VIP.id}) for one in later])
+    taken = later[2].id
+    workflow.acknowledge(store, lin, taken, workflow.state_of(workflow.read(store, lin, taken).doc))
+    workflow.close(store, lin, taken, workflow.state_of(workflow.read(store, lin, taken).doc), Verdict.EXERCISE)
+
+    done = workflow.close(store, lin, VIP.id, state(store, lin), Verdict.DUPLICATE)
+    assert [verdict_of(store, lin, one.id) for one in later] == ["duplicate", "duplicate", "exercise"]
+    workflow.undo(store, lin, VIP.id, done.audit_id)
+    assert [verdict_of(store, lin, one.id) for one in later] == [None, None, "exercise"]
+    assert [workflow.workflow_of(workflow.read(store, lin, one.id).doc)["status"] for one in later[:2]] == [
+        "new",
+        "new",
+    ]
+
+
+def verdict_of(store: Store, lin: Person, alert: str) -> object:
+    return workflow.workflow_of(workflow.read(store, lin, alert).doc).get("verdict")
 
 
 def test_a_change_decided_on_an_older_state_is_a_conflict_and_loses_nothing(store: Store, lin: Person) -> None:

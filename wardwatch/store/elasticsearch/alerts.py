@@ -82,6 +82,7 @@ _FIELD = {
 }
 _VALUES = 10_000  # of one field that are counted
 _DETECTION = Scope("detection")
+_NAMED = 30  # hospitals whose indices are named in an address, which has at most 4 KB
 
 
 class ElasticsearchAlerts:
@@ -124,7 +125,7 @@ class ElasticsearchAlerts:
         answer = search(
             self._client,
             "alerts",
-            index=f"{ALERTS}*",
+            index=_indices(scope, [query]),
             query={"bool": {"filter": _filter(scope, query)}},
             sort=_SORT[sort],
             search_after=key,
@@ -138,7 +139,7 @@ class ElasticsearchAlerts:
         answer = search(
             self._client,
             "alerts",
-            index=f"{ALERTS}*",
+            index=_indices(scope, [query]),
             query={"bool": {"filter": _filter(scope, query)}},
             aggs={"by": {"terms": {"field": _FIELD[by], "size": _VALUES}}},
             size=0,
@@ -157,7 +158,7 @@ class ElasticsearchAlerts:
         answer = search(
             self._client,
             "alerts",
-            index=f"{ALERTS}*",
+            index=_indices(scope, queries),
             query={"bool": {"should": each}},
             aggs={"each": {"filters": {"filters": each}}},
             size=0,
@@ -209,6 +210,15 @@ class ElasticsearchAlerts:
 def _index(identifier: str) -> str:
     tenant, month = parse_alert_id(identifier)
     return f"{ALERTS}{tenant}-{month[:4]}.{month[4:]}"
+
+
+def _indices(scope: Scope, queries: Iterable[AlertQuery]) -> str:
+    """Return the indices that can hold what is asked for: those of a few hospitals, else all; no query relies on it."""
+    asked = [visible(scope, query.tenants) for query in queries]
+    tenants = {tenant for each in asked for tenant in each or ()}
+    if None in asked or not 0 < len(tenants) <= _NAMED:
+        return f"{ALERTS}*"
+    return ",".join(f"{ALERTS}{tenant}-*" for tenant in sorted(tenants))
 
 
 def _readable(scope: Scope, identifier: str) -> str | None:

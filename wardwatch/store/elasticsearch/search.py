@@ -24,6 +24,8 @@ _LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
 def search(client: Elasticsearch, what: str, **request: Any) -> Mapping[str, Any]:
     """Return the answer of every shard that holds ``what``; a part of the documents is no answer.
 
+    A shard answers what it was asked before from its cache until it changes (request cache).
+
     Raises as ``answers`` does: StoreUnavailable when a shard is missing for longer than a new index needs.
     """
     with answers(what):
@@ -38,7 +40,9 @@ def search(client: Elasticsearch, what: str, **request: Any) -> Mapping[str, Any
 
 
 def _search(client: Elasticsearch, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    answer: Mapping[str, Any] = client.search(**request, allow_partial_search_results=False, track_total_hits=True).body
+    answer: Mapping[str, Any] = client.search(
+        **request, allow_partial_search_results=False, track_total_hits=True, request_cache=True
+    ).body
     return answer
 
 
