@@ -16,9 +16,9 @@ setup: .venv/ready ## create the environment from the lock
 demo: setup ## two simulated hospitals, every stage, the console
 	$(BIN)/wardwatch demo
 
-test: setup ## all tests, on real servers and in a real browser
+test: setup ## all tests, on real servers and in a real browser, two files at a time
 	$(BIN)/python -m wardwatch.testing.browser
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: setup ## lint, types, architecture
 	$(BIN)/ruff check .

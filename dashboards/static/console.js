@@ -1,9 +1,11 @@
-// Starts what a page has: keyboard, selection, who else looks, what was typed and refused, the live pill.
+// Starts what a page has: keyboard, selection, who else looks, what was typed and refused,
+// what takes long, the live pill.
 import { bulk } from "./bulk.js";
 import { drafts } from "./drafts.js";
 import { keyboard } from "./keyboard.js";
 import { live } from "./live.js";
 import { presence } from "./presence.js";
+import { waiting } from "./waiting.js";
 
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-reload]")) {
@@ -63,4 +65,5 @@ keyboard();
 bulk();
 presence();
 drafts();
+waiting();
 if (document.getElementById("pill")) live(document.getElementById("pill"));

@@ -14,7 +14,7 @@ from wardwatch.alert import Verdict
 from wardwatch.store import Scope
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
     from tests.browser.conftest import Site
 
@@ -144,6 +144,33 @@ def test_a_refused_form_keeps_what_was_typed_and_says_why(browser: Browser, site
     expect(page.locator("#panel-problem")).to_contain_text("现在：已关闭，负责：lin")
     assert page.input_value("#closing input[name=note]") == "与药房核实过"
     expect(page.locator(".look .changed")).to_be_visible()
+    page.context.close()
+
+
+def test_an_answer_that_takes_long_or_never_comes_is_told_and_what_is_shown_stays(browser: Browser, site: Site) -> None:
+    page = preferring(browser, site.url, "zh", "light", width=1440)
+    sign_in(page)
+    expect(page.locator("#panel .tabs")).to_be_visible()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/panel*", hold)
+    page.clock.install()
+    page.keyboard.press("j")
+    expect(page.locator("#panel")).to_have_attribute("aria-busy", "true")
+    page.clock.fast_forward(4_000)
+    expect(page.locator("#toast")).to_contain_text("响应缓慢")
+    expect(page.locator("#panel h1")).to_have_text(VIP.title["zh"])
+    held.pop().continue_()
+    expect(page.locator("#panel h1")).to_have_text(STORIES[1].title["zh"])
+    expect(page.locator("#toast p")).to_have_count(0)
+    page.keyboard.press("k")
+    expect(page.locator("#panel")).to_have_attribute("aria-busy", "true")
+    held.pop().abort()
+    expect(page.locator("#toast")).to_contain_text("没有收到响应")
+    expect(page.locator("#panel h1")).to_have_text(STORIES[1].title["zh"])
     page.context.close()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -17,11 +19,16 @@ CACHE = Path(os.environ.get("WARDWATCH_TEST_CACHE", Path(__file__).parents[2] / 
 def fetch(target: Path, *arguments: str) -> Path:
     """Run ``mvn`` with these goals unless ``target`` exists, and return it.
 
-    The goal's output folder is ``target`` with the suffix ``.part``, renamed when complete. Raises SettingsError when
-    Maven is absent or fails.
+    The goal's output folder is ``target`` with the suffix ``.part``, renamed when complete; of processes that want the
+    same target one fetches it, the others wait. Raises SettingsError when Maven is absent or fails.
     """
-    if target.exists():
-        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(target.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return target if target.exists() else _fetch(target, arguments)
+
+
+def _fetch(target: Path, arguments: Iterable[str]) -> Path:
     maven = shutil.which("mvn")
     if maven is None:
         raise SettingsError("mvn is not on PATH", step="test servers", remedy="install Maven and a JDK 21 or newer")

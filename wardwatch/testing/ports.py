@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import time
 from collections.abc import Callable
+
+_LEAST, _MOST = 20_000, 32_000
 
 
 def free_port() -> int:
@@ -29,6 +32,12 @@ def free_block(count: int) -> int:
         if _given.isdisjoint(ports) and all(_is_free(port) for port in ports):
             _given.update(ports)
             return first
+
+
+def _range() -> tuple[int, int]:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = (_MOST - _LEAST) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return _LEAST + worker * share, _LEAST + (worker + 1) * share
 
 
 def _is_free(port: int) -> bool:

@@ -207,7 +207,7 @@ def _parts(scope: Scope, query: AlertQuery) -> list[Condition]:
     parts: list[Condition] = []
     queued = _is_queued(query)
     tenants = visible(scope, query.tenants)
-    shorter = queued or query.series or query.rules or query.entity or query.case or query.text
+    shorter = queued or query.series or query.rules or query.entity or query.case or query.text or query.closed_from
     tenant = "+tenant" if shorter or len(tenants or ()) > 1 else "tenant"  # a plus keeps its index from being chosen
     statuses = None if queued and query.statuses == OPEN else query.statuses or None
     one_of: list[tuple[str, Iterable[Any] | None]] = [
