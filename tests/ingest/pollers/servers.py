@@ -67,11 +67,14 @@ class Server:
             self._process = None
 
     def signal(self, number: signal.Signals) -> None:
-        """Signal the server and, as PostgreSQL has one for each connection, its children."""
+        """Signal the server and, as PostgreSQL has one for each connection, its children; wait for those that stop."""
         assert self._process is not None
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        for process in (self._process.pid, *map(int, children)):
+        processes = (self._process.pid, *map(int, children))
+        for process in processes:
             os.kill(process, number)
+        if number == signal.SIGSTOP:
+            wait_until(lambda: all(_stopped(process) for process in processes), what="a stopped server")
 
     def execute(self, *statements: str, **values: Any) -> None:
         """Run and commit statements as the owner."""
@@ -196,3 +199,9 @@ def _unprivileged() -> list[str]:
     if os.geteuid() != 0:
         return []
     return [program("setpriv", "util-linux"), f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
+
+
+def _stopped(process: int) -> bool:
+    """Tell whether every thread of a process has stopped (proc(5): the state behind the name)."""
+    states = [stat.read_text().rpartition(") ")[2][0] for stat in Path(f"/proc/{process}/task").glob("*/stat")]
+    return set(states) == {"T"}
