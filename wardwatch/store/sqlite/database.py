@@ -101,21 +101,20 @@ def every(parts: Sequence[Condition]) -> Condition:
 
 
 class Database:
-    """One connection to the file, opened at first use and shared by threads one after the other.
+    """Connections to the file, opened at first use: one thread writes, others read meanwhile what was committed.
 
     Several processes may hold one file (write-ahead log). A commit is on disk when it returns.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
+        self._writing = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Run one transaction; raises StoreUnavailable when the file is locked for BUSY_S or can't be written."""
-        with self._lock, self._available():
-            connection = self._open()
+        with self._writing, self._available(), self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -127,8 +126,8 @@ class Database:
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return the rows of one query; raises StoreUnavailable."""
-        with self._lock, self._available():
-            return self._open().execute(statement, values).fetchall()
+        with self._available(), self._connection() as connection:
+            return connection.execute(statement, values).fetchall()
 
     def page(
         self, table: str, condition: Condition, order: Mapping[str, type], after: str | None, limit: int
@@ -152,11 +151,23 @@ class Database:
         return rows[:size], total, more
 
     def close(self) -> None:
-        """Close the connection; the next use opens it again."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+        """Close the connections that nobody uses; the next use opens one again."""
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection to one thread; one that failed is not lent again."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._open()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
 
     @contextmanager
     def _available(self) -> Iterator[None]:
@@ -172,16 +183,14 @@ class Database:
             raise StoreUnavailable(f"{self.path}: {error.strerror}", step="store") from None
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-            try:
-                self._prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row
