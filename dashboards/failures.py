@@ -32,7 +32,7 @@ _STATUS: dict[type[WardwatchError], int] = {
     RecordError: 400,
     Unavailable: 503,
 }
-RETRY_S = 5
+_RETRY_S = 5
 
 
 def install(app: FastAPI) -> None:
@@ -108,7 +108,8 @@ def _invalid(request: Request, error: Exception) -> Response:
 def wrong_field(lang: str, item: Mapping[str, Any]) -> str:
     """Return what is wrong with a field, of an item of pydantic's errors."""
     name, kind = str(item["loc"][-1]), str(item["type"])
-    said = known(lang, f"invalid.{kind}", str(item["msg"])).format(**item.get("ctx", {}))
+    template = known(lang, f"invalid.{kind}", "")
+    said = template.format(**item.get("ctx", {})) if template else str(item["msg"])
     return f"{known(lang, f'field.{name}', name)}: {said}"
 
 
@@ -122,7 +123,7 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, status: int, reason: str) -> Response:
-    headers = {"Retry-After": str(RETRY_S)} if status == 503 else {}
+    headers = {"Retry-After": str(_RETRY_S)} if status == 503 else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if _is_api(request):
@@ -139,7 +140,7 @@ def _answer(request: Request, status: int, reason: str) -> Response:
         status=status,
         code=status,
         reason=safe_text(reason),
-        again_s=RETRY_S if status == 503 and request.method == "GET" else 0,
+        again_s=_RETRY_S if status == 503 and request.method == "GET" else 0,
         target=target if target in ("panel", "tab") else "",
         back="" if request.method == "GET" or stays else _came_from(request),
     )

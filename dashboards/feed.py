@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import closing
 from typing import TypedDict
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 KINDS = ("created", "updated", "changed")
 _WAITING = 100  # announcements kept for a slow page; it says "N new", so older ones may go
+_OUTGOING = 1000  # kept while the bus is absent; the oldest go first
 _RETRY_S = 2.0
 _CHECK_S = 5.0
 
@@ -42,7 +43,7 @@ class Feed:
     def __init__(self, check_s: float = _CHECK_S) -> None:
         self._check_s = check_s
         self._lock = threading.Lock()
-        self._outgoing: queue.SimpleQueue[Announcement] = queue.SimpleQueue()
+        self._outgoing: deque[Announcement] = deque(maxlen=_OUTGOING)
         self._pages: dict[asyncio.Queue[Announcement | None], tuple[Scope, asyncio.AbstractEventLoop]] = {}
         self.closed = False
 
@@ -55,11 +56,11 @@ class Feed:
 
     def tell(self, announcement: Announcement) -> None:
         """Announce to the pages of every console, this one's too, by way of the bus; any thread."""
-        self._outgoing.put(announcement)
+        self._outgoing.append(announcement)
 
     def told(self) -> list[Announcement]:
         """Return what is to be told and was not returned before."""
-        return [self._outgoing.get() for _ in range(self._outgoing.qsize())]
+        return [self._outgoing.popleft() for _ in range(len(self._outgoing))]
 
     def close(self) -> None:
         """End every listener; any thread."""

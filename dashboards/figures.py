@@ -20,6 +20,7 @@ from dashboards.workflow import workflow_of
 from wardwatch.alert import AlertDocument, Severity, Status, Verdict, parse_alert_id, severity_of
 from wardwatch.event import parse_time
 from wardwatch.store import AlertQuery, Find, Scope, Store
+from wardwatch.store.reading import visible
 
 NEWEST = 10_000
 """So many newest alerts are read."""
@@ -79,7 +80,7 @@ def report(store: Store, scope: Scope, tenant: str, days: int, now: datetime) ->
     work = [doc for doc in docs if _is_work(workflow_of(doc))]
     closed = sum(1 for doc in work if workflow_of(doc).get("closed_at"))
     opened = store.documents("audit").find(
-        Find({"action": "reopen"}, tenants=tenants or scope.tenants, start=start, limit=1)
+        Find({"action": "reopen"}, tenants=visible(scope, tenants), start=start, limit=1)
     )
     severities = _grouped(work, now, lambda doc: severity_of(doc).value)
     return Report(

@@ -28,11 +28,12 @@ class Presence:
         Whether the person may see it is the caller's to know.
         """
         tenant, now = parse_alert_id(alert)[0], datetime.now(UTC)
-        doc = {"at": rfc3339(now), "tenant": tenant, "alert": alert, "person": person.display or person.name}
+        shown = person.display or person.name
+        doc = {"at": rfc3339(now), "tenant": tenant, "alert": alert, "name": person.name, "person": shown}
         with suppress(Conflict):  # another page of the same person was first
             self._say(person.name, doc)
         page = self._documents.find(Find({"alert": alert}, start=now - HOLDS))
-        return sorted({str(item.doc["person"]) for item in page.items} - {doc["person"]})
+        return sorted(str(item.doc["person"]) for item in page.items if item.doc["name"] != person.name)
 
     def _say(self, name: str, doc: dict[str, str]) -> None:
         try:

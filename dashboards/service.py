@@ -5,16 +5,18 @@ Rows of tenant "" hold for every hospital that has none of the same key: who see
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from dashboards import audit
 from dashboards.auth.people import Person, Right
 from dashboards.suppressions import Rows
-from wardwatch.errors import Forbidden, NotFound, RecordError, SettingsError
+from wardwatch.errors import Forbidden, NotFound, RecordError, SettingsError, Unavailable
 from wardwatch.event import Document
 from wardwatch.store import Find, Page, Store
-from wardwatch.table_rows import check, with_secrets, without_secrets
+from wardwatch.store.reading import visible
+from wardwatch.table_rows import check, names_file, with_secrets, without_secrets
 
 Table = Literal["service_levels", "channels", "routes", "escalations", "on_call", "contacts"]
 TABLES: Final[tuple[Table, ...]] = get_args(Table)
@@ -55,14 +57,10 @@ class Row:
 def rows(tables: Rows, person: Person, table: Table, tenants: list[str]) -> list[Row]:
     """Return the shared rows and those of hospitals in scope, by hospital and key; raises Forbidden."""
     person.demand(Right.SERVICE, "service")
-    shared = tables.rows(table, "")
-    found = {("", key): value for key, value in shared.items()}
-    for tenant in filter(person.scope.allows, tenants):
-        own = tables.rows(table, tenant).items()
-        found |= {(tenant, key): value for key, value in own if shared.get(key) is not value}
     return [
         Row(tenant, key, without_secrets(table, value), _may_write(person, tenant))
-        for (tenant, key), value in sorted(found.items())
+        for tenant in ("", *sorted(filter(person.scope.allows, tenants)))
+        for key, value in sorted(_rows_of(tables, table, tenant).items())
     ]
 
 
@@ -73,14 +71,16 @@ def put(store: Store, tables: Rows, person: Person, table: Table, tenant: str, k
     if not 0 < len(key) <= KEY_CHARACTERS or not key.isprintable():
         raise RecordError(f"a row's name has 1 to {KEY_CHARACTERS} characters", step="service")
     before = _rows_of(tables, table, tenant).get(key, {})
-    row = {**with_secrets(table, value, before), "by": person.name}
+    if person.tenants is not None and names_file(table, value):
+        raise RecordError("a secret's file is named by who sees every hospital", step="service", record=key)
     try:
+        row = {**with_secrets(table, value, before), "by": person.name}
         check(table, row)
     except SettingsError as error:
         raise RecordError(error.reason, step="service", record=key) from None
     audit.record(store, person.name, "service_put", tenant=tenant or None, table=table, row=key)
     tables.put(table, tenant, key, row)
-    tables.catch_up(_READ_S)
+    _catch_up(tables)
 
 
 def delete(store: Store, tables: Rows, person: Person, table: Table, tenant: str, key: str) -> None:
@@ -90,13 +90,13 @@ def delete(store: Store, tables: Rows, person: Person, table: Table, tenant: str
         raise NotFound(f"no row {key[:80]!r}", step="service")
     audit.record(store, person.name, "service_delete", tenant=tenant or None, table=table, row=key)
     tables.delete(table, tenant, key)
-    tables.catch_up(_READ_S)
+    _catch_up(tables)
 
 
 def deliveries(store: Store, person: Person, tenant: str, state: States, after: str) -> Page:
     """Return a page of the log of notifications in scope, newest first; raises Forbidden."""
     person.demand(Right.SERVICE, "service")
-    tenants = frozenset([tenant]) if tenant and person.scope.allows(tenant) else person.scope.tenants
+    tenants = visible(person.scope, frozenset(filter(None, [tenant])))
     fields = {"state": state} if state else {}
     return store.documents("deliveries").find(Find(fields, tenants=tenants, after=after or None, limit=_PAGE))
 
@@ -105,6 +105,11 @@ def _rows_of(tables: Rows, table: Table, tenant: str) -> dict[str, Document]:
     """Return the rows of exactly this tenant."""
     shared = tables.rows(table, "") if tenant else {}
     return {key: value for key, value in tables.rows(table, tenant).items() if shared.get(key) is not value}
+
+
+def _catch_up(tables: Rows) -> None:
+    with suppress(Unavailable):  # it is written, even if this console reads of it later
+        tables.catch_up(_READ_S)
 
 
 def _may_write(person: Person, tenant: str) -> bool:

@@ -41,14 +41,13 @@ class TooMany(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A signed-in person, how they want to see pages, ``token`` when a program asks, ``origin``: the address asked."""
+    """A signed-in person and how they want to see pages; ``token`` when a program asks."""
 
     person: Person
     session: Session
     lang: str
     theme: str
     token: Token | None = None
-    origin: str = ""
 
 
 def console_of(request: Request) -> Console:
@@ -153,9 +152,7 @@ def visitor(request: Request, csrf: Annotated[str, Depends(sent_csrf)]) -> Itera
 
 def _visitor(request: Request, csrf: str) -> Visitor:
     token, session, person = admitted(request)
-    seen = Visitor(
-        person, session, lang_of(request, person), theme_of(request), token, str(request.base_url).rstrip("/")
-    )
+    seen = Visitor(person, session, lang_of(request, person), theme_of(request), token)
     request.state.visitor = seen
     if token is None:
         _check_form(request, session, csrf)

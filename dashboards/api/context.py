@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
@@ -16,22 +16,12 @@ from dashboards.console import Console
 from dashboards.pages.alert import as_markdown
 from dashboards.pages.queue import view
 from dashboards.present import AlertView
+from dashboards.processes import Process
+from dashboards.verdicts import Share
 from dashboards.visitor import Signed, TheConsole, Visitor
-from wardwatch.alert import Verdict, parse_alert_id
+from wardwatch.alert import parse_alert_id
 
 router = APIRouter(prefix="/alerts/{alert}", tags=["alerts"], route_class=ApiRoute)
-
-
-class Process(BaseModel):
-    """One line of a tree of processes; ``depth`` counts from the oldest known parent, ``hit`` are the alert's own."""
-
-    name: str
-    command: str
-    user: str
-    pid: str
-    at: str
-    hit: bool
-    depth: int
 
 
 class Relation(BaseModel):
@@ -41,14 +31,6 @@ class Relation(BaseModel):
     value: str
     total: int
     alerts: list[Alert]
-
-
-class Share(BaseModel):
-    """A verdict's part of the rule's closed alerts of 90 days."""
-
-    verdict: Verdict
-    count: int
-    share: float
 
 
 def _view(console: Console, seen: Visitor, alert: str) -> AlertView:
@@ -65,8 +47,7 @@ def events(console: TheConsole, seen: Signed, alert: str) -> list[dict[str, Any]
 @router.get("/processes")
 def process_tree(console: TheConsole, seen: Signed, alert: str) -> list[Process]:
     """Return the processes of the alert's events with parents and children, in the order of their tree."""
-    found = processes.tree(console.store, seen.person.scope, _view(console, seen, alert))
-    return [Process.model_validate(each, from_attributes=True) for each in found]
+    return processes.tree(console.store, seen.person.scope, _view(console, seen, alert))
 
 
 @router.get("/related")
@@ -89,8 +70,7 @@ def history(console: TheConsole, seen: Signed, alert: str) -> list[dict[str, Any
 def mix(console: TheConsole, seen: Signed, alert: str) -> list[Share]:
     """Return what others found in alerts of the rule within 90 days, most frequent first."""
     rule = str(workflow.read(console.store, seen.person, alert).doc["rule"]["id"])
-    found = verdicts.of_rule(console.store, seen.person, rule)
-    return [Share.model_validate(each, from_attributes=True) for each in found]
+    return verdicts.of_rule(console.store, seen.person, rule)
 
 
 @router.get("/people")
@@ -101,6 +81,6 @@ def people(console: TheConsole, seen: Signed, alert: str) -> list[str]:
 
 
 @router.get("/markdown", response_class=PlainTextResponse)
-def text(console: TheConsole, seen: Signed, alert: str) -> PlainTextResponse:
+def text(request: Request, console: TheConsole, seen: Signed, alert: str) -> PlainTextResponse:
     """Return the alert as Markdown, in the account's language."""
-    return as_markdown(console, seen, alert)
+    return as_markdown(request, console, seen, alert)

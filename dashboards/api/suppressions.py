@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from dashboards import suppressions, workflow
 from dashboards.api.once import ONCE, ApiRoute
-from dashboards.suppressions import Suppression
+from dashboards.suppressions import Backtest, Suppression
 from dashboards.visitor import Signed, TheConsole
 from wardwatch.event import rfc3339
 
@@ -27,14 +27,6 @@ class SuppressionView(BaseModel):
     by: str
     reason: str
     expires: str
-
-
-class Counted(BaseModel):
-    """How many alerts of seven days it would have hidden; ``all_seen`` is false when there were too many to look."""
-
-    hidden: int
-    looked: int
-    all_seen: bool
 
 
 @router.get("/suppressions")
@@ -58,12 +50,11 @@ def backtest(
     alert: str,
     rule: bool = True,
     field: Annotated[list[str] | None, Query(max_length=20)] = None,
-) -> Counted:
+) -> Backtest:
     """Count what suppressing alerts like this one would have hidden: its rule, values of its fields, or both."""
     doc = workflow.read(console.store, seen.person, alert).doc
     where = suppressions.chosen(doc, field or [])
-    found = suppressions.backtest(console.store, seen.person.scope, doc, rule, where)
-    return Counted.model_validate(found, from_attributes=True)
+    return suppressions.backtest(console.store, seen.person.scope, doc, rule, where)
 
 
 def _row(each: Suppression) -> SuppressionView:

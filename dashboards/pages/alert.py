@@ -166,9 +166,9 @@ def mix(request: Request, console: TheConsole, seen: Signed, alert: str) -> Resp
 
 
 @router.get("/markdown")
-def text(console: TheConsole, seen: Signed, alert: str) -> Response:
+def text(request: Request, console: TheConsole, seen: Signed, alert: str) -> Response:
     """Return the alert as Markdown, to be copied."""
-    return as_markdown(console, seen, alert)
+    return as_markdown(request, console, seen, alert)
 
 
 @router.get("/look")
@@ -215,10 +215,10 @@ def answer(
     )
 
 
-def as_markdown(console: Console, seen: Visitor, alert: str) -> PlainTextResponse:
+def as_markdown(request: Request, console: Console, seen: Visitor, alert: str) -> PlainTextResponse:
     """Return the alert as Markdown; its link is its own, or this console's."""
     found = workflow.read(console.store, seen.person, alert)
-    link = dig(found.doc, "event.url") or f"{seen.origin}/alerts/{alert}"
+    link = dig(found.doc, "event.url") or request.url_for("alert_page", alert=alert)
     return PlainTextResponse(markdown(view(console, seen, found.doc), str(link)), media_type="text/markdown")
 
 

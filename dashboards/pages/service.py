@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import urlencode
 
 import orjson
@@ -52,11 +52,8 @@ def deliveries(
         }
         for item in page.items
     ]
-    values = {"deliveries": items, "page": page, "state": state, "states": [each for each in STATES if each]}
+    values = {"deliveries": items, "page": page, "state": state, "states": get_args(States)}
     return _render(request, console, seen, filters, "deliveries", **values)
-
-
-STATES: tuple[States, ...] = ("waiting", "sent", "failed", "cancelled")
 
 
 @router.get("/{table}")

@@ -13,6 +13,7 @@ from markupsafe import escape
 from dashboards.cases import case as cases
 from dashboards.cases.case import CaseStatus, Operator, RequestKind
 from dashboards.cases.requests import CLINICAL_ENGINEERING
+from dashboards.failures import wrong_field
 from dashboards.i18n import LANGUAGES, catalogue, reason, word
 from dashboards.pages.render import FOLDER
 from dashboards.queue import VIEWS
@@ -283,6 +284,11 @@ def test_a_wrong_field_is_named_in_the_visitors_language(client: httpx.Client) -
     assert "备注: 超过 4000 个字符" in said
     sent = client.post(f"/alerts/{VIP.id}/close", data=data | {"verdict": "true_positive"}).text
     assert "判为属实必须填写备注" in sent
+
+
+def test_what_a_wrong_field_says_may_hold_braces() -> None:
+    item = {"loc": ("body", "note"), "type": "value_error", "msg": "Value error, {0} {x}"}
+    assert wrong_field("zh", item) == "备注: Value error, {0} {x}"
 
 
 def test_a_refused_change_of_the_panel_leaves_the_form_as_it_stands(client: httpx.Client) -> None:

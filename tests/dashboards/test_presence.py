@@ -25,8 +25,20 @@ def test_two_analysts_on_one_alert_see_each_other_over_any_console(console: Cons
     assert other.presence.look(ren, VIP.id) == []
 
 
+def test_two_who_are_called_alike_see_each_other(console: Console) -> None:
+    lin, ren = console.people.get("lin"), console.people.get("ren")
+    console.presence.look(lin, VIP.id)
+    assert console.presence.look(replace(ren, display=lin.display), VIP.id) == [lin.display]
+
+
 def test_who_went_away_is_not_shown_any_more(console: Console, store: Store) -> None:
-    doc = {"at": rfc3339(datetime.now(UTC) - HOLDS), "tenant": "zhongxin", "alert": VIP.id, "person": "gone"}
+    doc = {
+        "at": rfc3339(datetime.now(UTC) - HOLDS),
+        "tenant": "zhongxin",
+        "alert": VIP.id,
+        "name": "gone",
+        "person": "gone",
+    }
     store.documents("presence").create("gone", doc)
     assert console.presence.look(console.people.get("lin"), VIP.id) == []
 

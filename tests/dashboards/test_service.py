@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from dashboards import audit
@@ -97,6 +98,31 @@ def test_a_channels_secrets_are_never_shown_and_stay_when_it_is_changed(lead: ht
     assert told["value"]["url"] == "(hidden)"
 
 
+def test_a_kept_password_goes_to_no_other_server(lead: httpx.Client, console: Console) -> None:
+    mail = {
+        "kind": "email",
+        "host": "mail.example.org",
+        "user": "soc",
+        "password": "s3cr3t",
+        "sender": "soc@example.org",
+    }
+    console.tables.put("channels", "", "mail", dict(mail))
+    kept = {**mail, "password": "(hidden)"}
+    moved = put(lead, "channels", "mail", orjson.dumps({**kept, "host": "mail.evil.example"}).decode())
+    assert moved.status_code == 422
+    assert "give password again" in moved.text
+    assert put(lead, "channels", "mail", orjson.dumps({**kept, "user": "other"}).decode()).status_code == 303
+    assert console.tables.rows("channels", "")["mail"]["password"] == "s3cr3t"
+
+
+def test_a_lead_of_one_hospital_names_no_file_of_the_provider(client: httpx.Client, console: Console) -> None:
+    console.people.change("ren", lambda ren: replace(ren, roles=frozenset({Role.LEAD})))
+    sign_in(client, "ren")
+    answer = put(client, "channels", "own", '{"kind": "slack", "url": "file:soc-robot"}', "renai")
+    assert answer.status_code == 422
+    assert console.tables.rows("channels", "renai") == {}
+
+
 def test_a_lead_of_one_hospital_writes_its_rows_alone(client: httpx.Client, console: Console) -> None:
     console.people.change("ren", lambda ren: replace(ren, roles=frozenset({Role.LEAD})))
     console.tables.put("routes", "", "all", {"to": ["on_call"]})
@@ -131,3 +157,9 @@ def test_the_log_says_what_became_of_each_notification(lead: httpx.Client, conso
     failed = lead.get("/service/deliveries?state=failed").text
     assert ("channel-1" in failed, "channel-0" in failed, "it answered 403" in failed) == (True, False, True)
     assert lead.get("/api/v1/service/deliveries", params={"tenant": "renai"}).json()["total"] == 1
+    console.people.change("ren", lambda ren: replace(ren, roles=frozenset({Role.LEAD})))
+    sign_in(lead, "ren")
+    seen = [
+        lead.get("/api/v1/service/deliveries", params={"tenant": each}).json()["total"] for each in ("", "zhongxin")
+    ]
+    assert seen == [1, 0]
