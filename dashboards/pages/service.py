@@ -12,13 +12,14 @@ from fastapi.responses import RedirectResponse, Response
 from dashboards import service
 from dashboards.auth.people import Right
 from dashboards.console import Console
+from dashboards.i18n import reason
 from dashboards.pages.queue import Chosen, Word
 from dashboards.pages.render import render
 from dashboards.present import moment, shown
 from dashboards.queue import QueueFilter
 from dashboards.service import EXAMPLES, TABLES, States, Table
 from dashboards.visitor import Signed, TheConsole, Visitor
-from wardwatch.errors import DecodeError, RecordError
+from wardwatch.errors import RecordError
 from wardwatch.event import Document, decode
 
 router = APIRouter(prefix="/service")
@@ -85,9 +86,11 @@ def put(
 ) -> Response:
     """Write a row; a wrong one is shown again with what is wrong."""
     try:
-        service.put(console.store, console.tables, seen.person, table, of, key, _read(row))
+        value = decode(row.encode("utf-8", "surrogateescape"))
+        service.put(console.store, console.tables, seen.person, table, of, key, value)
     except RecordError as error:
-        return _table(request, console, seen, filters, table, (of, key, row), change=True, wrong=error.reason)
+        wrong = reason(seen.lang, error.reason)
+        return _table(request, console, seen, filters, table, (of, key, row), change=True, wrong=wrong)
     return RedirectResponse(f"/service/{table}{filters.url()}", 303)
 
 
@@ -96,13 +99,6 @@ def delete(console: TheConsole, seen: Provider, filters: Chosen, table: Table, k
     """Delete a row."""
     service.delete(console.store, console.tables, seen.person, table, of, key)
     return RedirectResponse(f"/service/{table}{filters.url()}", 303)
-
-
-def _read(text: str) -> Document:
-    try:
-        return decode(text.encode("utf-8", "surrogateescape"))
-    except DecodeError as error:
-        raise RecordError(error.reason, step="service") from None
 
 
 def _rows(console: Console, seen: Visitor, filters: QueueFilter, table: Table) -> list[service.Row]:

@@ -118,8 +118,10 @@ def test_a_kept_password_goes_to_no_other_server(lead: httpx.Client, console: Co
 def test_a_lead_of_one_hospital_names_no_file_of_the_provider(client: httpx.Client, console: Console) -> None:
     console.people.change("ren", lambda ren: replace(ren, roles=frozenset({Role.LEAD})))
     sign_in(client, "ren")
+    client.cookies.set("wardwatch_lang", "zh")
     answer = put(client, "channels", "own", '{"kind": "slack", "url": "file:soc-robot"}', "renai")
     assert answer.status_code == 422
+    assert "只有可查看全部医院的人员才能引用密钥文件" in answer.text
     assert console.tables.rows("channels", "renai") == {}
 
 
