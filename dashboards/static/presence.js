@@ -7,7 +7,7 @@ export function presence() {
   if (!document.getElementById("panel")) return;
   setInterval(look, EVERY_MS);
   document.addEventListener("visibilitychange", look);
-  document.addEventListener("htmx:afterSwap", (event) => SHOWN.includes(event.detail.target.id) && look());
+  document.addEventListener("htmx:afterSwap", (event) => SHOWN.includes(event.detail.target.id) && soon());
   document.addEventListener("click", (event) => {
     const link = event.target.closest("[data-reload-alert]");
     const shown = link && document.querySelector('tr[aria-selected="true"] a');
@@ -16,6 +16,13 @@ export function presence() {
     shown.click();
   });
   look();
+}
+
+// One answer swaps several parts of the page, with an event for each.
+let asked;
+function soon() {
+  clearTimeout(asked);
+  asked = setTimeout(look);
 }
 
 export async function look() {

@@ -1,26 +1,29 @@
 // Says that an answer takes long, or that none came: what is on the page stays as it is.
 
 const LONG_MS = 4_000;
-const waits = new Map();
+const waits = new Map(); // request to what waits for it
 
 export function waiting() {
-  document.addEventListener("htmx:beforeRequest", ({ detail }) => {
-    detail.target.ariaBusy = "true";
-    waits.set(detail.xhr, setTimeout(() => say("slow"), LONG_MS));
+  document.addEventListener("htmx:beforeRequest", ({ detail: { target, xhr } }) => {
+    target.ariaBusy = "true";
+    waits.set(xhr, target);
+    const timer = setTimeout(() => target.isConnected && say("slow"), LONG_MS);
+    // of the request itself: events of htmx do not come out of an element that has left the page meanwhile
+    xhr.addEventListener("loadend", () => {
+      clearTimeout(timer);
+      ended(xhr, target);
+    });
   });
-  document.addEventListener("htmx:afterRequest", ({ detail }) => {
-    detail.target.ariaBusy = null;
-    clearTimeout(waits.get(detail.xhr));
-    waits.delete(detail.xhr);
-    if (waits.size === 0) document.querySelector("#toast [data-waits=slow]")?.remove();
-  });
-  for (const lost of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(lost, () => say("lost"));
+}
+
+function ended(xhr, target) {
+  target.ariaBusy = null;
+  waits.delete(xhr);
+  if (xhr.status === 0) return target.isConnected && say("lost");
+  if (![...waits.values()].some((other) => other.isConnected)) say("");
 }
 
 function say(what) {
-  const toast = document.getElementById("toast");
-  if (!toast) return;
-  const said = Object.assign(document.createElement("p"), { className: "toast", textContent: toast.dataset[what] });
-  said.dataset.waits = what;
-  toast.replaceChildren(said);
+  const place = document.getElementById("waiting");
+  if (place) place.textContent = what && place.dataset[what];
 }

@@ -161,16 +161,47 @@ def test_an_answer_that_takes_long_or_never_comes_is_told_and_what_is_shown_stay
     page.keyboard.press("j")
     expect(page.locator("#panel")).to_have_attribute("aria-busy", "true")
     page.clock.fast_forward(4_000)
-    expect(page.locator("#toast")).to_contain_text("响应缓慢")
+    expect(page.locator("#waiting")).to_contain_text("响应缓慢")
     expect(page.locator("#panel h1")).to_have_text(VIP.title["zh"])
     held.pop().continue_()
     expect(page.locator("#panel h1")).to_have_text(STORIES[1].title["zh"])
-    expect(page.locator("#toast p")).to_have_count(0)
+    expect(page.locator("#waiting")).to_be_hidden()
     page.keyboard.press("k")
     expect(page.locator("#panel")).to_have_attribute("aria-busy", "true")
     held.pop().abort()
-    expect(page.locator("#toast")).to_contain_text("没有收到响应")
+    expect(page.locator("#waiting")).to_contain_text("没有收到响应")
     expect(page.locator("#panel h1")).to_have_text(STORIES[1].title["zh"])
+    page.context.close()
+
+
+def test_what_takes_long_neither_hides_the_undo_nor_is_told_of_what_has_left_the_page(
+    browser: Browser, site: Site
+) -> None:
+    page = preferring(browser, site.url, "zh", "light", width=1440)
+    sign_in(page)
+    expect(page.locator("#panel .tabs")).to_be_visible()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/verdicts", hold)
+    page.route("**/panel*", hold)
+    page.clock.install()
+    page.keyboard.press("c")
+    page.keyboard.press("b")
+    expect(page.locator("#toast [data-key=z]")).to_be_visible()
+    page.clock.fast_forward(4_000)
+    expect(page.locator("#waiting")).to_be_hidden()
+    page.keyboard.press("j")
+    expect(page.locator("#panel")).to_have_attribute("aria-busy", "true")
+    page.clock.fast_forward(4_000)
+    expect(page.locator("#waiting")).to_contain_text("响应缓慢")
+    expect(page.locator("#toast [data-key=z]")).to_be_visible()
+    for route in held:
+        route.continue_()
+    expect(page.locator("#panel h1")).to_have_text(STORIES[1].title["zh"])
+    expect(page.locator("#waiting")).to_be_hidden()
     page.context.close()
 
 
