@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
 from dashboards import audit
 from dashboards.auth.people import Person, Right
 from dashboards.suppressions import Rows
+from enrich.notify.deliveries import try_channel as try_over
 from wardwatch.errors import Forbidden, NotFound, RecordError, SettingsError, Unavailable
 from wardwatch.event import Document
 from wardwatch.store import Find, Page, Store
@@ -24,24 +26,6 @@ States = Literal["", "waiting", "sent", "failed", "cancelled"]
 KEY_CHARACTERS: Final = 100
 _PAGE = 100
 _READ_S = 5.0
-
-EXAMPLES: Final[dict[Table, Document]] = {
-    "service_levels": {
-        "acknowledge": {"critical": 15, "high": 30, "medium": 120, "low": 480},
-        "decide": {"critical": 60, "high": 120, "medium": 480, "low": 1440},
-        "calendar": {"weekdays": [1, 2, 3, 4, 5], "opens": "08:00", "closes": "18:00", "holidays": ["2026-10-01"]},
-        "around_the_clock": ["critical", "high"],
-    },
-    "channels": {"kind": "dingtalk", "lang": "zh", "url": "file:soc-robot", "secret": "file:soc-robot-secret"},
-    "routes": {"to": ["channel:soc"], "severity": "high", "when": "always"},
-    "escalations": {
-        "severities": ["critical", "high"],
-        "steps": [{"to": ["on_call"]}, {"after_minutes": 15, "to": ["person:wang"]}],
-    },
-    "on_call": {"person": "lin", "starts": "2026-11-24T18:00:00+08:00", "ends": "2026-11-25T08:00:00+08:00"},
-    "contacts": {"channel": "soc", "address": "13800000000"},
-}
-"""A row of each table, to begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +75,15 @@ def delete(store: Store, tables: Rows, person: Person, table: Table, tenant: str
     audit.record(store, person.name, "service_delete", tenant=tenant or None, table=table, row=key)
     tables.delete(table, tenant, key)
     _catch_up(tables)
+
+
+def try_channel(store: Store, tables: Rows, person: Person, tenant: str, channel: str) -> None:
+    """Ask the scheduler to send a test message over a channel; raises Forbidden, NotFound."""
+    _demand(person, tenant, "service_try")
+    if channel not in _rows_of(tables, "channels", tenant):
+        raise NotFound(f"no row {channel[:80]!r}", step="service")
+    audit.record(store, person.name, "service_try", tenant=tenant or None, table="channels", row=channel)
+    try_over(store, tenant, channel, person.name, datetime.now(UTC))
 
 
 def deliveries(store: Store, person: Person, tenant: str, state: States, after: str) -> Page:

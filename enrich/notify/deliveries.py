@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Annotated, Literal
+from uuid import uuid4
 
 from pydantic import BaseModel, Field
 
@@ -86,6 +87,13 @@ class Deliveries:
             after = page.after
             if after is None:
                 return iter(found)
+
+
+def try_channel(store: Store, tenant: str, channel: str, actor: str, now: datetime) -> None:
+    """Ask the scheduler to send a test message over a channel; the delivery says what became of it."""
+    notice = Notice(Kind.TRIAL, tenant, uuid4().hex, Severity.INFORMATIONAL, actor=actor)
+    delivery = _delivery(notice, Place(channel), now)
+    store.documents("deliveries").create(delivery.id, delivery.model_dump(mode="json"))
 
 
 def _delivery(notice: Notice, place: Place, now: datetime) -> Delivery:

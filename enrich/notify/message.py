@@ -34,6 +34,7 @@ _KINDS: dict[Lang, dict[Kind, str]] = {
         Kind.REQUEST: "Request from the hospital",
         Kind.RULE_FAULT: "False positive: the rule's logic",
         Kind.DATA_FAULT: "False positive: the source's data",
+        Kind.TRIAL: "Test message",
     },
     "zh": {
         Kind.NEW: "新告警",
@@ -46,6 +47,7 @@ _KINDS: dict[Lang, dict[Kind, str]] = {
         Kind.REQUEST: "医院请求",
         Kind.RULE_FAULT: "误报：规则逻辑有误",
         Kind.DATA_FAULT: "误报：来源数据有误",
+        Kind.TRIAL: "测试消息",
     },
 }
 _SEVERITIES: dict[Lang, dict[Severity, str]] = {
@@ -143,7 +145,7 @@ def clean(text: str, limit: int) -> str:
 
 def _single(told: Told, lang: Lang) -> Message:
     words, own = _LABELS[lang], told.alert.get("wardwatch", {}).get("alert", {})
-    lines = [words["hospital"].format(_hospital(told, lang))]
+    lines = [words["works"] if told.kind is Kind.TRIAL else words["hospital"].format(_hospital(told, lang))]
     if own:
         level = priority_level(int(own.get("priority") or 0))
         lines += [clean(_in(own.get("sentence"), lang), 600)]
@@ -171,7 +173,8 @@ def _digest(told: Sequence[Told], lang: Lang) -> Message:
 def _headline(told: Told, lang: Lang) -> str:
     own = told.alert.get("wardwatch", {}).get("alert", {})
     title = clean(_in(own.get("title"), lang), 200)
-    kind = f"[{_SEVERITIES[lang][told.severity]}] {_KINDS[lang][told.kind]}"
+    level = "" if told.kind is Kind.TRIAL else f"[{_SEVERITIES[lang][told.severity]}] "
+    kind = level + _KINDS[lang][told.kind]
     return f"{kind}{_LABELS[lang]['colon']}{title}" if title else kind
 
 

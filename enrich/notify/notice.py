@@ -22,10 +22,11 @@ class Kind(StrEnum):
     REQUEST = "request"
     RULE_FAULT = "rule_fault"
     DATA_FAULT = "data_fault"
+    TRIAL = "trial"
 
 
-NAMED = frozenset({Kind.ASSIGNED, Kind.RULE_FAULT, Kind.DATA_FAULT})
-"""Kinds that a route gets only when it names them."""
+NAMED = frozenset({Kind.ASSIGNED, Kind.RULE_FAULT, Kind.DATA_FAULT, Kind.TRIAL})
+"""Kinds that a route gets only when it names them; a trial goes to the channel that is tried alone."""
 
 
 @dataclass(frozen=True, slots=True)

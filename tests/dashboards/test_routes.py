@@ -136,6 +136,7 @@ ROWS: dict[str, Row] = {
     "GET /service/deliveries": Row(200, Right.SERVICE),
     "GET /service/{table}": Row(200, Right.SERVICE),
     "POST /service/{table}": Row(303, Right.SERVICE, "alert"),
+    "POST /service/channels/try": Row(303, Right.SERVICE, "alert"),
     "POST /service/{table}/delete": Row(303, Right.SERVICE, "alert"),
     "GET /api/v1/service/deliveries": Row(200, Right.SERVICE),
     "GET /api/v1/service/{table}": Row(200, Right.SERVICE),
@@ -219,8 +220,11 @@ class Site:
             body["code"] = "000000" if path.endswith(("remove", "/login/code")) else code
         if "{table}" in path:
             console.tables.put("routes", OWN, key, {"to": ["on_call"]})
-            body |= {"of": OWN, "row": '{"to": ["on_call"]}', "value": {"to": ["on_call"]}}
+            body |= {"of": OWN, "to": "on_call", "value": {"to": ["on_call"]}}
             path = path.replace("{table}", "routes").replace("{key}", f"{key}?tenant={OWN}")
+        if path == "/service/channels/try":
+            console.tables.put("channels", OWN, key, {"kind": "slack", "url": "https://hooks.slack.example/T0"})
+            body["of"] = OWN
         if path == "/rows":
             path = f"/rows?alert={VIP.id}"
         if "/views" in path:

@@ -15,6 +15,7 @@ from dashboards import workflow
 from dashboards.auth.people import Person, Role
 from enrich.jobs.notifications import Notifications
 from enrich.jobs.service_levels import ServiceLevels
+from enrich.notify.deliveries import try_channel
 from tests.enrich.notify.servers import Web, web
 from wardwatch import topics
 from wardwatch.alert import Finding, Severity, Verdict, machine_alert, new_workflow, news
@@ -144,6 +145,15 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def person(name: str) -> Person:
     return Person(name, name, "", frozenset({Role.LEAD}), None)
+
+
+def test_a_channel_that_is_tried_gets_a_test_message_and_the_log_says_so(site: Site) -> None:
+    site.channel("soc")
+    try_channel(site.store, "", "soc", "lin", site.now)
+    try_channel(site.store, "", "gone", "lin", site.now)
+    site.tick()
+    assert site.got() == [("soc", "Test message")]
+    assert {doc["channel"]: doc["state"] for doc in site.deliveries()} == {"soc": "sent", "gone": "failed"}
 
 
 def test_a_new_alert_is_told_once_over_its_route(site: Site) -> None:
