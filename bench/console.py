@@ -296,7 +296,7 @@ def _served(name: str, store: Store, place: Path) -> Iterator[_Site]:
         yield _Site(name, f"http://{listen}", store, bus)
     finally:
         console.feed.close()
-        console.jobs.close()
+        console.close()
         runtime.stopping.set()
         server.should_exit = True
         for thread in threads:

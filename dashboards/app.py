@@ -101,7 +101,7 @@ def run(settings: Settings, runtime: Runtime) -> None:
     runtime.stopping.set()
     for thread in threads:
         thread.join()
-    console.jobs.close()
+    console.close()
     tables.close()
     store.close()
     bus.close()

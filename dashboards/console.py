@@ -12,9 +12,8 @@ from dashboards.bulk import Jobs
 from dashboards.feed import Announcement, Feed
 from dashboards.figures import Report
 from dashboards.hospitals import Hospitals
-from dashboards.memo import Memo
+from dashboards.memo import Memo, Moments
 from dashboards.presence import Presence
-from dashboards.queue import Counts
 from dashboards.suppressions import Rows
 from wardwatch import service_levels
 from wardwatch.alert import AlertDocument, parse_alert_id, severity_of
@@ -28,7 +27,7 @@ from wardwatch.throttle import Throttle
 class Console:
     """The parts of one console process; kept in ``app.state.console``.
 
-    ``lines``, ``counts`` and ``reports`` are what pages of many people have alike; ``changes`` is another object after
+    ``lines``, ``moments`` and ``reports`` are what pages of many people have alike; ``changes`` is another object after
     each request that may have changed them.
     """
 
@@ -38,7 +37,7 @@ class Console:
     feed: Feed = field(default_factory=Feed)
     throttle: Throttle = field(default_factory=Throttle)
     lines: Memo[str] = field(default_factory=Memo)
-    counts: Memo[Counts] = field(default_factory=Memo)
+    moments: Moments = field(default_factory=Moments)
     reports: Memo[Report] = field(default_factory=Memo)
     changes: object = field(default_factory=object)
 
@@ -51,6 +50,11 @@ class Console:
         self.rate = Rate(self.settings.token_rate)
         self.provider = Provider(self.settings.oidc, self.store) if self.settings.oidc.issuer else None
         self.jobs = Jobs(self.store, self.people.get, self.workers)
+
+    def close(self) -> None:
+        """End what is under way beside the pages."""
+        self.jobs.close()
+        self.moments.close()
 
     def changed(self, alert: str) -> None:
         """Tell the open pages of every console that somebody worked on an alert."""

@@ -46,9 +46,12 @@ class Feed:
         self._outgoing: deque[Announcement] = deque(maxlen=_OUTGOING)
         self._pages: dict[asyncio.Queue[Announcement | None], tuple[Scope, asyncio.AbstractEventLoop]] = {}
         self.closed = False
+        self.news = object()
+        """Another one after each announcement: what was read before may have changed."""
 
     def announce(self, announcement: Announcement) -> None:
         """Hand one announcement to the pages whose scope holds its tenant; any thread."""
+        self.news = object()
         with self._lock:
             for queue, (scope, loop) in self._pages.items():
                 if scope.allows(announcement["tenant"]):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
@@ -18,10 +18,10 @@ from dashboards.present import AlertView
 from dashboards.queue import Counts, Desk, QueueFilter
 from dashboards.visitor import Signed, TheConsole, Visitor
 from wardwatch.alert import AlertDocument, parse_alert_id
-from wardwatch.store import AlertSort, Stored, Version
+from wardwatch.store import AlertSort, Page, Stored, Version
 
 router = APIRouter()
-COUNTS_S = 2
+Value = TypeVar("Value")
 Word = Annotated[str, Query(max_length=300)]
 
 
@@ -76,16 +76,28 @@ def overview(desk: Desk, filters: QueueFilter, counted: Counts) -> dict[str, Any
     }
 
 
-def shared_counts(console: Console, desk: Desk, tenant: str) -> Counts:
-    """Return the counts of a moment ago: not older than COUNTS_S, nor than the last change made over this console."""
-    key = (desk.person.tenants, tenant, desk.midnight, console.changes, int(time.monotonic() / COUNTS_S))
-    return console.counts.of(key, lambda: queue.counts(desk, tenant))
+def _shared(console: Console, desk: Desk, asked: Hashable, read: Callable[[], Value]) -> Value:
+    """Return what somebody with the same hospitals was answered a moment ago.
+
+    It is not older than OLD_S, than the last announcement, nor than the last change made over this console.
+    """
+    return console.moments.of((desk.person.tenants, console.changes, console.feed.news, asked), read)
+
+
+def _page(console: Console, desk: Desk, filters: QueueFilter) -> tuple[Page, dict[str, int]]:
+    """Return the page of alerts, and how many others go on with each."""
+
+    def read() -> tuple[Page, dict[str, int]]:
+        found = queue.page(desk, filters)
+        return found, queue.series(desk, found.items)
+
+    return _shared(console, desk, (filters.query(desk), filters.sort, filters.after), read)
 
 
 def _lines(
-    console: Console, seen: Visitor, desk: Desk, filters: QueueFilter, items: Sequence[Stored]
+    console: Console, seen: Visitor, filters: QueueFilter, items: Sequence[Stored], going_on: Mapping[str, int]
 ) -> dict[str, str]:
-    going_on, keep = queue.series(desk, items), filters.url(after=filters.after)
+    keep = filters.url(after=filters.after)
     views = [view(console, seen, item.doc) for item in items]
     return {
         alert.id: line(console, alert, item.version, keep, going_on.get(alert.id, 0))
@@ -109,22 +121,24 @@ def rows(
     alert: Annotated[list[Word], Query(max_length=queue.PAGE)],
 ) -> dict[str, str]:
     """Return the cells of alerts as they are now, by id: lines change where they stand."""
-    found = console.store.alerts.get(seen.person.scope, alert)
-    return _lines(console, seen, desk, filters, list(found.values()))
+    found = list(console.store.alerts.get(seen.person.scope, alert).values())
+    return _lines(console, seen, filters, found, queue.series(desk, found))
 
 
 @router.get("/")
 def show(request: Request, console: TheConsole, seen: Signed, desk: TheDesk, filters: Chosen) -> Response:
     """Show one page of the queue; the first alert is in the panel."""
-    page = queue.page(desk, filters)
+    page, going_on = _page(console, desk, filters)
+    asked = ("counts", filters.tenant, desk.midnight)
+    counted = _shared(console, desk, asked, lambda: queue.counts(desk, filters.tenant))
     return render(
         request,
         "queue.html",
-        rows=_lines(console, seen, desk, filters, page.items).items(),
+        rows=_lines(console, seen, filters, page.items, going_on).items(),
         page=page,
         key=secrets.token_urlsafe(16),
         alert=view(console, seen, page.items[0].doc) if page.items else None,
         hospitals=console.hospitals.visible(seen.person.scope),
         hospital=console.hospitals.get(filters.tenant) if filters.tenant else None,
-        **overview(desk, filters, shared_counts(console, desk, filters.tenant)),
+        **overview(desk, filters, counted),
     )

@@ -188,7 +188,7 @@ def test_a_bulk_change_closes_and_takes_back_on_both_stores(ward: Ward) -> None:
     undo = ward.client.post(f"/api/v1/jobs/{job}/undo", headers=headers).json()["id"]
     wait_until(lambda: ended(undo), what="job")
     assert len(ward.rows("")) == len(ward.stories)
-    ward.console.jobs.close()
+    ward.console.close()
 
 
 def test_the_audit_chain_is_whole_filtered_and_exported_on_both_stores(ward: Ward) -> None:

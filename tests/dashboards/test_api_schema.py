@@ -65,7 +65,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[st
     console.feed.close()  # so that streams end at once
     with serving(console) as address:
         yield address, {"Authorization": f"Bearer {token}"}
-    console.jobs.close()
+    console.close()
     console.store.close()
 
 

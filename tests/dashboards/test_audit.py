@@ -277,7 +277,7 @@ def test_a_bulk_change_is_one_record_for_each_hospital(client: httpx.Client, con
     token = client.get("/api/v1/me").json()["csrf"]
     order = {"key": "take-them-all", "action": "acknowledge", "filter": {}}
     client.post("/api/v1/bulk", json=order, headers={"X-CSRF-Token": token})
-    console.jobs.close()
+    console.close()
     kept = store.documents("audit").find(Find(fields={"action": "acknowledge"})).items
     assert sorted((item.doc["tenant"], len(item.doc["alert"])) for item in kept) == [("renai", 2), ("zhongxin", 2)]
 

@@ -31,7 +31,7 @@ CLOSING = Order(key="k" * 8, action="close", verdict=Verdict.BENIGN_POSITIVE, no
 @pytest.fixture
 def lin(console: Console) -> Iterator[Person]:
     yield console.people.get("lin")
-    console.jobs.close()
+    console.close()
 
 
 def desk(store: Store, person: Person) -> Desk:
@@ -83,7 +83,7 @@ def test_a_filter_and_a_scope_bound_what_is_changed(store: Store, console: Conso
     everything = console.jobs.start(desk(store, ren), CLOSING.model_copy(update={"key": "other-key"}))
     ended(console, ren, everything)
     assert {story.tenant for story in STORIES if own(store, story.id)["status"] == "closed"} == {"renai"}
-    console.jobs.close()
+    console.close()
 
 
 def test_asking_twice_with_one_key_is_one_job(store: Store, console: Console, lin: Person) -> None:
@@ -102,7 +102,7 @@ def test_what_is_chosen_but_closed_or_of_another_hospital_is_skipped(store: Stor
     done = ended(console, ren, console.jobs.start(desk(store, ren), order))
     assert (done.total, done.done, done.skipped) == (3, 1, 2)
     assert own(store, VIP.id)["status"] == "new"
-    console.jobs.close()
+    console.close()
 
 
 def test_alerts_are_given_only_to_those_who_may_work_them(store: Store, console: Console, lin: Person) -> None:

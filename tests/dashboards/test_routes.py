@@ -218,13 +218,11 @@ class Site:
             body["secret"] = secret = second_factor.new_secret()
             code = second_factor.code_at(secret, int(time.time()) // second_factor.STEP_S)
             body["code"] = "000000" if path.endswith(("remove", "/login/code")) else code
-        if "{table}" in path:
+        if "service" in path:
             console.tables.put("routes", OWN, key, {"to": ["on_call"]})
+            console.tables.put("channels", OWN, key, {"kind": "slack", "url": "https://hooks.slack.example/T0"})
             body |= {"of": OWN, "to": "on_call", "value": {"to": ["on_call"]}}
             path = path.replace("{table}", "routes").replace("{key}", f"{key}?tenant={OWN}")
-        if path == "/service/channels/try":
-            console.tables.put("channels", OWN, key, {"kind": "slack", "url": "https://hooks.slack.example/T0"})
-            body["of"] = OWN
         if path == "/rows":
             path = f"/rows?alert={VIP.id}"
         if "/views" in path:
@@ -273,7 +271,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with serving(console) as address, httpx.Client(base_url=address, trust_env=False, timeout=30) as client:
         console.feed.close()  # so that streams end at once
         yield Site(console, client)
-    console.jobs.close()
+    console.close()
     store.close()
 
 

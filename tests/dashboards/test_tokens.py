@@ -55,7 +55,7 @@ def test_a_bulk_change_of_a_token_stays_within_its_hospitals(client: httpx.Clien
     order: dict[str, Any] = {"key": "all-of-renai", "action": "acknowledge", "filter": {}}
     job = client.post("/api/v1/bulk", json=order, headers=headers).json()["id"]
     wait_until(lambda: console.jobs.get(console.people.get("lin"), job).ended, what="job")
-    console.jobs.close()
+    console.close()
     listed = client.get("/api/v1/alerts?assignee=lin", headers=bearer(console, READ)).json()["alerts"]
     assert {alert["document"]["organization"]["id"] for alert in listed} == {"renai"}
 

@@ -108,7 +108,7 @@ class AlertQuery:
     case: str = ""
 
 
-CountBy = Literal["severity", "status", "tenant", "rule", "verdict", "series"]
+CountBy = Literal["severity", "status", "tenant", "rule", "verdict", "series", "assignee"]
 """What alerts are counted by; ``series`` is the alert that they go on with."""
 
 AlertSort = Literal["newest", "priority", "due"]

@@ -363,13 +363,14 @@ def test_each_filter_finds_exactly_the_alerts_that_meet_it(
         ("tenant", lambda doc: doc["organization"]["id"]),
         ("rule", lambda doc: doc["rule"]["id"]),
         ("verdict", lambda doc: doc["wardwatch"]["alert"].get("verdict")),
+        ("assignee", lambda doc: doc["wardwatch"]["alert"].get("assignee")),
     ],
 )
 def test_counts_add_up_by_each_field(
     store: Store,
     tenant: str,
     mixed: list[AlertDocument],
-    by: Literal["severity", "status", "tenant", "rule", "verdict"],
+    by: Literal["severity", "status", "tenant", "rule", "verdict", "assignee"],
     value: Callable[[AlertDocument], str | None],
 ) -> None:
     expected = Counter(name for doc in mixed if (name := value(doc)) is not None)

@@ -79,6 +79,7 @@ _FIELD = {
     "rule": "rule.id",
     "verdict": "wardwatch.alert.verdict",
     "series": "wardwatch.alert.continues",
+    "assignee": "wardwatch.alert.assignee",
 }
 _VALUES = 10_000  # of one field that are counted
 _DETECTION = Scope("detection")
@@ -159,7 +160,6 @@ class ElasticsearchAlerts:
             self._client,
             "alerts",
             index=_indices(scope, queries),
-            query={"bool": {"should": each}},
             aggs={"each": {"filters": {"filters": each}}},
             size=0,
         )
