@@ -1,21 +1,23 @@
 """How the shift does: times, service levels and verdicts of alerts, each by the definition beside it.
 
-Times are told as median and 90th percentile, never as a mean, and beside what says whether speed was bought: the
-share of true positives and of alerts that were opened again. Alerts of an exercise, those that a suppression hid and
+Times are told beside what says whether speed was bought: the share of true positives and of alerts that were opened
+again. Alerts of an exercise, those that a suppression hid and
 those that only go on with another are no work of the shift: they are left out.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
-from statistics import median, quantiles
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from dashboards.cases.case import Case, RequestKind
 from dashboards.present import dig
+from dashboards.spread import Spread, spread
+from dashboards.trends import Day, daily, hours
 from dashboards.workflow import workflow_of
 from wardwatch.alert import AlertDocument, Severity, Status, Verdict, parse_alert_id, severity_of
 from wardwatch.event import parse_time
@@ -28,14 +30,6 @@ DAYS = (7, 30, 90)
 By = Literal["severity", "hospital", "rule"]
 _PAGE = 1000
 _FALSE = (Verdict.BENIGN_POSITIVE, Verdict.FALSE_POSITIVE_LOGIC, Verdict.FALSE_POSITIVE_DATA)
-
-
-class Spread(BaseModel):
-    """Seconds of so many alerts: median and 90th percentile, null where there is none."""
-
-    alerts: int
-    median_s: float | None
-    p90_s: float | None
 
 
 class Figures(BaseModel):
@@ -59,11 +53,22 @@ class Figures(BaseModel):
     decided_in_time: float | None
 
 
+class CaseTimes(BaseModel):
+    """Times of cases. ``dwell``: first acknowledged − earliest event. ``contain``: contained − first alert raised.
+
+    A case is contained when the last step that was asked for to contain it is done.
+    """
+
+    dwell: Spread
+    contain: Spread
+
+
 class Report(BaseModel):
-    """The figures of a time: of all, and by severity, hospital and rule.
+    """The figures of a time: of all, and by severity, hospital and rule; of cases, days and the hours of the week.
 
     ``reopened``: openings anew ÷ alerts closed. ``complete`` is false when more alerts were raised than are read: the
-    figures are of the newest then.
+    figures are of the newest then. ``daily`` has every day (YYYY-MM-DD), ``hours`` the alerts raised in each hour of
+    each weekday, Monday first; both in the hospital's time, for all in that of most.
     """
 
     days: int
@@ -71,9 +76,12 @@ class Report(BaseModel):
     reopened: float | None
     whole: Figures
     groups: dict[By, dict[str, Figures]]
+    cases: CaseTimes
+    daily: dict[str, Day]
+    hours: list[list[int]]
 
 
-def report(store: Store, scope: Scope, tenant: str, days: int, now: datetime) -> Report:
+def report(store: Store, scope: Scope, tenant: str, days: int, now: datetime, zone: tzinfo) -> Report:
     """Return the figures of the alerts raised in the last days, in one hospital or, for "", all in scope."""
     start, tenants = now - timedelta(days=days), frozenset(filter(None, [tenant]))
     docs, complete = _read(store, scope, AlertQuery(tenants=tenants, created_from=start))
@@ -93,26 +101,28 @@ def report(store: Store, scope: Scope, tenant: str, days: int, now: datetime) ->
             "hospital": _grouped(work, now, lambda doc: parse_alert_id(doc["event"]["id"])[0]),
             "rule": _grouped(work, now, lambda doc: str(dig(doc, "rule.id"))),
         },
+        cases=case_times(work, _cases(store, visible(scope, tenants), start)),
+        daily=daily(work, start, now, zone),
+        hours=hours(work, zone),
     )
 
 
 def figures(docs: list[AlertDocument], now: datetime) -> Figures:
     """Return the figures of some alerts at a moment."""
     flows = [workflow_of(doc) for doc in docs]
-    raised = [parse_time(str(dig(doc, "event.created"))) for doc in docs]
+    raised = [_raised(doc) for doc in docs]
     verdicts = Counter(Verdict(flow["verdict"]) for flow in flows if flow.get("verdict"))
     judged = verdicts[Verdict.TRUE_POSITIVE] + sum(verdicts[each] for each in _FALSE)
 
     def since_raised(name: str) -> Spread:
         return spread(_at(flow, name) - at for flow, at in zip(flows, raised, strict=True) if flow.get(name))
 
-    firsts = [parse_time(str(dig(doc, "wardwatch.alert.first_seen") or doc["@timestamp"])) for doc in docs]
     return Figures(
         alerts=len(docs),
         open=sum(1 for flow in flows if not flow.get("closed_at")),
         verdicts=dict(verdicts),
         precision=verdicts[Verdict.TRUE_POSITIVE] / judged if judged else None,
-        detect=spread(at - first for at, first in zip(raised, firsts, strict=True)),
+        detect=spread(at - first for at, first in zip(raised, map(_first, docs), strict=True)),
         acknowledge=since_raised("ack_at"),
         decide=since_raised("decided_at"),
         close=since_raised("closed_at"),
@@ -121,13 +131,48 @@ def figures(docs: list[AlertDocument], now: datetime) -> Figures:
     )
 
 
-def spread(lengths: Iterable[timedelta]) -> Spread:
-    """Return median and 90th percentile (linear between neighbours) of durations."""
-    seconds = [max(0.0, each.total_seconds()) for each in lengths]
-    if not seconds:
-        return Spread(alerts=0, median_s=None, p90_s=None)
-    p90 = quantiles(seconds, n=10, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
-    return Spread(alerts=len(seconds), median_s=median(seconds), p90_s=p90)
+def case_times(docs: list[AlertDocument], cases: Mapping[str, Case]) -> CaseTimes:
+    """Return the times of the cases that the alerts belong to."""
+    groups: dict[str, list[AlertDocument]] = defaultdict(list)
+    for doc in docs:
+        if name := workflow_of(doc).get("case_id"):
+            groups[name].append(doc)
+    seen, contained = [], []
+    for name, group in groups.items():
+        taken = [_at(flow, "ack_at") for flow in map(workflow_of, group) if flow.get("ack_at")]
+        if taken:
+            seen.append(min(taken) - min(map(_first, group)))
+        if name in cases and (done := _contained(cases[name])):
+            contained.append(done - min(map(_raised, group)))
+    return CaseTimes(dwell=spread(seen), contain=spread(contained))
+
+
+def _contained(case: Case) -> datetime | None:
+    """Return when the last step to contain was done, None while one is awaited or none was done."""
+    steps = [one for one in case.requests if one.kind is RequestKind.CONTAINMENT and one.withdrawn_at is None]
+    done = [parse_time(one.answered_at) for one in steps if one.answered_at and one.agreed]
+    return max(done) if done and not any(one.waits for one in steps) else None
+
+
+def _cases(store: Store, tenants: frozenset[str] | None, start: datetime) -> dict[str, Case]:
+    """Return the cases that were changed since; one that holds an alert raised since was."""
+    found: dict[str, Case] = {}
+    after: str | None = None
+    while len(found) < NEWEST:
+        page = store.documents("cases").find(Find(tenants=tenants, start=start, after=after, limit=_PAGE))
+        found |= {str(item.doc["id"]): Case.model_validate(item.doc) for item in page.items}
+        after = page.after
+        if after is None:
+            break
+    return found
+
+
+def _raised(doc: AlertDocument) -> datetime:
+    return parse_time(doc["event"]["created"])
+
+
+def _first(doc: AlertDocument) -> datetime:
+    return parse_time(str(dig(doc, "wardwatch.alert.first_seen") or doc["@timestamp"]))
 
 
 def _in_time(flows: Iterable[dict[str, Any]], done: str, due: str, now: datetime) -> float | None:

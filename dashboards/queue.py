@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 from urllib.parse import urlencode
 
 from dashboards.auth.people import Person
@@ -191,10 +191,14 @@ def series(desk: Desk, items: Sequence[Stored]) -> dict[str, int]:
     return desk.store.alerts.count(desk.person.scope, query, "series") if heads else {}
 
 
-def neighbours(desk: Desk, chosen: QueueFilter, alert: str) -> tuple[str | None, str | None]:
-    """Return the ids before and after the alert among the first 200 of the queue; None where there is none."""
+def nearest(desk: Desk, chosen: QueueFilter) -> list[str]:
+    """Return the ids of the first 200 alerts of the queue."""
     first = page(desk, replace(chosen, after=""), limit=_NEAR)
-    ids: list[Any] = [item.doc["event"]["id"] for item in first.items]
+    return [item.doc["event"]["id"] for item in first.items]
+
+
+def neighbours(ids: Sequence[str], alert: str) -> tuple[str | None, str | None]:
+    """Return the ids before and after the alert, None where there is none; the first is after one that is not there."""
     if alert not in ids:
         return None, ids[0] if ids else None
     place = ids.index(alert)

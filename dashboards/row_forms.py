@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from dashboards.service import Table
 from enrich.notify import channels
+from enrich.notify.kinds import Row
 from enrich.notify.notice import Kind
 from enrich.notify.routes import Contact, Escalation, Route, Shift
 from wardwatch.alert import Severity
@@ -46,6 +47,7 @@ _WIDGETS: Final[dict[Any, Widget]] = {
     AwareDatetime: "moment",
 }
 _NOT_ASKED: Final = frozenset({"by", "kind"})
+_NOT_OFFERED: Final = frozenset({Kind.TRIAL})
 _WORDS: Final[dict[Any, str]] = {Severity: "severity", Kind: "notice"}
 _SPARE: Final = 2
 """Empty lines below those of a list of groups."""
@@ -194,7 +196,8 @@ def _texts(kind: Any, value: Any, zone: tzinfo) -> list[str]:
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo, Any]]:
-    for name, field in model.model_fields.items():
+    # what every channel has comes last
+    for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] in Row.model_fields):
         if name not in _NOT_ASKED:
             yield name, field, _plain(field.annotation)
 
@@ -232,7 +235,7 @@ def _order(kind: Any) -> list[Any]:
     """Return the choices of a set of values as JSON has them."""
     item = _item(kind)
     if isinstance(item, type) and issubclass(item, Enum):
-        return [each.value for each in item]
+        return [each.value for each in item if each not in _NOT_OFFERED]
     constraints = [each for field in get_args(get_args(kind)[0])[1:] for each in field.metadata]
     least, most = (next(getattr(each, bound) for each in constraints if hasattr(each, bound)) for bound in ("ge", "le"))
     return list(range(least, most + 1))

@@ -11,7 +11,7 @@ from dashboards import audit, processes, queue, suppressions, verdicts, workflow
 from dashboards.cases import work
 from dashboards.cases.work import AlertRef
 from dashboards.console import Console
-from dashboards.pages.queue import Chosen, TheDesk, Word, overview, view
+from dashboards.pages.queue import Chosen, TheDesk, Word, overview, shared, view
 from dashboards.pages.render import render
 from dashboards.present import AlertView, dig, moment, shown
 from dashboards.queue import Desk, QueueFilter
@@ -40,7 +40,8 @@ def show(
 ) -> Response:
     """Show one alert on a page of its own, with the way to its neighbours in the queue."""
     found = workflow.read(console.store, seen.person, alert)
-    before, after = queue.neighbours(desk, filters, alert)
+    asked = ("nearest", filters.query(desk), filters.sort)
+    before, after = queue.neighbours(shared(console, desk, asked, lambda: queue.nearest(desk, filters)), alert)
     return render(
         request,
         "alert.html",

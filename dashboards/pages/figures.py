@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from dashboards import tuning
+from dashboards.charts import charts, shades
 from dashboards.figures import DAYS, Report, report
 from dashboards.pages.queue import Chosen
 from dashboards.pages.render import render
@@ -24,8 +25,9 @@ Days = Annotated[int, Query(ge=1, le=90)]
 def reported(console: TheConsole, seen: Signed, filters: Chosen, days: Days = 30) -> Report:
     """Return the figures, at most MADE_EVERY_S old."""
     scope, tenant = seen.person.scope, filters.tenant
-    key = (scope.tenants, tenant, days, int(time.monotonic() / MADE_EVERY_S))
-    return console.reports.of(key, lambda: report(console.store, scope, tenant, days, datetime.now(UTC)))
+    zone = console.hospitals.zone(scope, tenant)
+    key = (scope.tenants, tenant, zone, days, int(time.monotonic() / MADE_EVERY_S))
+    return console.reports.of(key, lambda: report(console.store, scope, tenant, days, datetime.now(UTC), zone))
 
 
 Reported = Annotated[Report, Depends(reported)]
@@ -40,6 +42,9 @@ def show(request: Request, console: TheConsole, seen: Signed, filters: Chosen, f
         section="figures",
         home="/figures",
         found=found,
+        charts=charts(found, seen.lang),
+        hours=shades(found.hours),
+        zone=console.hospitals.zone(seen.person.scope, filters.tenant).key,
         every_days=DAYS,
         said=lambda seconds: "—" if seconds is None else duration(timedelta(seconds=seconds), seen.lang),
         hospital_of=console.hospitals.get,

@@ -76,7 +76,7 @@ def overview(desk: Desk, filters: QueueFilter, counted: Counts) -> dict[str, Any
     }
 
 
-def _shared(console: Console, desk: Desk, asked: Hashable, read: Callable[[], Value]) -> Value:
+def shared(console: Console, desk: Desk, asked: Hashable, read: Callable[[], Value]) -> Value:
     """Return what somebody with the same hospitals was answered a moment ago.
 
     It is not older than OLD_S, than the last announcement, nor than the last change made over this console.
@@ -91,7 +91,7 @@ def _page(console: Console, desk: Desk, filters: QueueFilter) -> tuple[Page, dic
         found = queue.page(desk, filters)
         return found, queue.series(desk, found.items)
 
-    return _shared(console, desk, (filters.query(desk), filters.sort, filters.after), read)
+    return shared(console, desk, (filters.query(desk), filters.sort, filters.after), read)
 
 
 def _lines(
@@ -130,7 +130,7 @@ def show(request: Request, console: TheConsole, seen: Signed, desk: TheDesk, fil
     """Show one page of the queue; the first alert is in the panel."""
     page, going_on = _page(console, desk, filters)
     asked = ("counts", filters.tenant, desk.midnight)
-    counted = _shared(console, desk, asked, lambda: queue.counts(desk, filters.tenant))
+    counted = shared(console, desk, asked, lambda: queue.counts(desk, filters.tenant))
     return render(
         request,
         "queue.html",

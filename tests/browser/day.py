@@ -6,17 +6,21 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from dashboards import service
+from dashboards.auth.people import Role, new_person
 from dashboards.cases import evidence, requests, work
 from dashboards.cases.case import RequestKind
 from dashboards.cases.work import AlertRef
 from dashboards.workflow import read, state_of
-from tests.dashboards.site import STORIES, Story, clock, document, write
+from tests.dashboards.site import PASSWORD, STORIES, Story, clock, document, write
 from wardwatch.alert import Severity
 from wardwatch.event import rfc3339
 from wardwatch.store import AlertWrite, Scope, Store
 
 if TYPE_CHECKING:
     from dashboards.console import Console
+    from dashboards.service import Table
+    from wardwatch.event import Document
 
 SCOPE = Scope("pictures")
 
@@ -103,6 +107,24 @@ def open_case(console: Console) -> str:
         store, lin, case.id, RequestKind.QUESTION, "请确认 10.3.9.7 由谁使用，是否有外取影像的授权。", console.clock
     )
     return evidence.add(store, lin, case.id, "query-retrieve.csv", b"time,ae,study\n").id
+
+
+ROWS: list[tuple[Table, str, str, Document]] = [
+    ("channels", "", "soc", {"kind": "dingtalk", "url": "file:soc-robot", "secret": "file:soc-robot-secret"}),
+    ("channels", "", "mail", {"kind": "email", "host": "mail.example.org", "sender": "soc@example.org", "lang": "en"}),
+    ("routes", "", "urgent", {"to": ["channel:soc", "on_call"], "severity": "high"}),
+    ("routes", "renai", "office", {"to": ["channel:mail"], "events": ["request"], "when": "business"}),
+]
+"""Rows that run the service: table, hospital, name."""
+
+
+def run_service(console: Console, chief: str) -> None:
+    """Write the rows as an administrator, who is added, and who has changed a few things."""
+    console.people.add(new_person(chief, PASSWORD, Role.ADMIN, []))
+    admin = console.people.get(chief)
+    for table, tenant, key, row in ROWS:
+        service.put(console.store, console.tables, admin, table, tenant, key, dict(row))
+    service.try_channel(console.store, console.tables, admin, "", "soc")
 
 
 def _work(store: Store, alert: str, changes: dict[str, str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import sync_playwright
 
 from tests.browser.conftest import preferring, sign_in
-from tests.browser.day import fill, fill_week, open_case
+from tests.browser.day import fill, fill_week, open_case, run_service
 from tests.dashboards.site import VIP, console_over, seed, serving
 from wardwatch.store import open_store
 from wardwatch.testing.browser import ARGUMENTS, ensure
@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 
 THEMES = {"en": "dark", "zh": "light"}
 PAGES = {"queue": "/", "alert": f"/alerts/{VIP.id}", "tuning": "/tuning", "figures": "/figures?days=7"}
-READY = {"queue": ".tabs", "alert": ".tabs"}
+CHIEF = "chief"
+KEPT = {"service": "/service/routes?key=urgent&of=", "people": "/people", "audit": "/audit"}
+"""Pages of an administrator."""
+READY = {"queue": ".tabs", "alert": ".tabs", "figures": ".chart canvas"}
 LIMIT_BYTES = 300_000
 
 
-def shoot(browser: Browser, url: str, folder: Path, pages: Mapping[str, str]) -> None:
+def shoot(browser: Browser, url: str, folder: Path, person: str, pages: Mapping[str, str]) -> None:
     """Write every picture; raises ValueError when one is too large to be kept in the repository."""
     for lang, theme in THEMES.items():
         page = preferring(browser, url, lang, theme, width=1440)
-        sign_in(page)
+        sign_in(page, person)
         for name, path in pages.items():
             page.goto(path)
             page.wait_for_selector(READY.get(name, "main"))
@@ -51,8 +54,10 @@ def main(folder: Path) -> None:
         fill_week(store)
         console = console_over(store)
         case = open_case(console)
+        run_service(console, CHIEF)
         with serving(console) as url:
-            shoot(browser, url, folder, PAGES | {"case": f"/cases/{case}"})
+            shoot(browser, url, folder, "lin", PAGES | {"case": f"/cases/{case}"})
+            shoot(browser, url, folder, CHIEF, KEPT)
         browser.close()
         store.close()
 

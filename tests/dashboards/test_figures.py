@@ -3,14 +3,18 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from dashboards import workflow
-from dashboards.figures import figures, report, spread
+from dashboards.cases.case import Case, Request, RequestKind, Side
+from dashboards.figures import case_times, figures, report
+from dashboards.spread import spread
+from dashboards.trends import daily, hours
 from dashboards.workflow import read, state_of
 from tests.dashboards.site import STORIES, VIP, document, sign_in, write
-from wardwatch.alert import AlertDocument, Verdict
+from wardwatch.alert import AlertDocument, Severity, Verdict
 from wardwatch.event import rfc3339
 from wardwatch.store import Scope
 
@@ -98,11 +102,11 @@ def test_exercises_suppressed_alerts_and_later_windows_are_left_out(console: Con
     for story, changes in ((others[1], {"status": "suppressed"}), (others[2], {"continues": VIP.id})):
         found = store.alerts.get(Scope("test"), [story.id])[story.id]
         store.alerts.workflow(Scope("test"), story.id, changes, version=found.version)
-    told = report(store, lin.scope, "", 7, datetime.now(UTC))
+    told = report(store, lin.scope, "", 7, datetime.now(UTC), UTC)
     assert told.whole.alerts == len(STORIES)
     assert set(told.groups["hospital"]) == {"zhongxin", "renai"}
-    assert report(store, lin.scope, "renai", 7, datetime.now(UTC)).whole.alerts == 2
-    assert report(store, console.people.get("ren").scope, "", 7, datetime.now(UTC)).whole.alerts == 2
+    assert report(store, lin.scope, "renai", 7, datetime.now(UTC), UTC).whole.alerts == 2
+    assert report(store, console.people.get("ren").scope, "", 7, datetime.now(UTC), UTC).whole.alerts == 2
 
 
 def test_opening_again_stands_beside_the_closures(console: Console, store: Store) -> None:
@@ -112,8 +116,73 @@ def test_opening_again_stands_beside_the_closures(console: Console, store: Store
     doc = read(store, lin, VIP.id).doc
     workflow.reopen(store, lin, VIP.id, state_of(doc), console.clock(doc))
     now = datetime.now(UTC)
-    assert report(store, lin.scope, "", 7, now).reopened == 1.0
-    assert report(store, lin.scope, "renai", 7, now).reopened is None
+    assert report(store, lin.scope, "", 7, now, UTC).reopened == 1.0
+    assert report(store, lin.scope, "renai", 7, now, UTC).reopened is None
+
+
+def case(name: str, *steps: tuple[float, float | None, bool]) -> Case:
+    """Return a case with steps to contain it: asked and done so many minutes after RAISED, and whether it was done."""
+    return Case(
+        id=name,
+        tenant="zhongxin",
+        at=after(0),
+        by="lin",
+        change="",
+        created_at=after(0),
+        created_by="lin",
+        title=name,
+        severity=Severity.HIGH,
+        requests=tuple(
+            Request(
+                id=str(place),
+                at=after(asked),
+                by="lin",
+                to=Side.HOSPITAL,
+                kind=RequestKind.CONTAINMENT,
+                text="Cut it off.",
+                answered_at=None if done is None else after(done),
+                agreed=None if done is None else agreed,
+            )
+            for place, (asked, done, agreed) in enumerate(steps)
+        ),
+    )
+
+
+def test_a_case_is_seen_from_its_earliest_event_to_the_first_who_took_one_of_its_alerts() -> None:
+    early = alert(case_id="one", first_seen=after(-120), ack_at=after(30))
+    found = case_times([early, alert(case_id="one", ack_at=after(10)), alert(case_id="two"), alert()], {})
+    assert (found.dwell.alerts, found.dwell.median_s) == (1, 130 * 60)
+    assert found.contain.alerts == 0
+
+
+def test_a_case_is_contained_when_the_last_step_is_done() -> None:
+    docs = [alert(case_id=name) for name in ("done", "waits", "refused", "none")]
+    cases = {
+        "done": case("done", (5, 20, True), (10, 45, True), (50, 60, False)),
+        "waits": case("waits", (5, 20, True), (10, None, True)),
+        "refused": case("refused", (5, 20, False)),
+        "none": case("none"),
+    }
+    assert case_times(docs, cases).contain.model_dump() == {"alerts": 1, "median_s": 2700, "p90_s": 2700}
+
+
+def test_days_and_hours_are_those_of_the_hospital() -> None:
+    """RAISED is 08:00 UTC on a Friday: 16:00 in Shanghai, and 23:30 there 7.5 hours later is still that day."""
+    late = alert(ack_at=after(8 * 60))
+    late["event"]["created"] = after(7.5 * 60)
+    next_day = alert()
+    next_day["event"]["created"] = after(8 * 60 + 1)
+    docs, zone = [alert(ack_at=after(5)), late, next_day], ZoneInfo("Asia/Shanghai")
+    found = daily(docs, RAISED - timedelta(days=1), RAISED + timedelta(days=2), zone)
+    counts = {day: sum(each.severities.values()) for day, each in found.items()}
+    assert counts == {"2026-11-19": 0, "2026-11-20": 2, "2026-11-21": 1, "2026-11-22": 0}
+    assert found["2026-11-20"].acknowledge.median_s == (5 + 30) * 60 / 2
+    week = hours(docs, zone)
+    assert {(day, hour): n for day, each in enumerate(week) for hour, n in enumerate(each) if n} == {
+        (4, 16): 1,
+        (4, 23): 1,
+        (5, 0): 1,
+    }
 
 
 def test_the_page_says_the_figures_and_their_definitions(client: httpx.Client, console: Console) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dashboards.presence import HOLDS
@@ -33,7 +33,7 @@ def test_two_who_are_called_alike_see_each_other(console: Console) -> None:
 
 def test_who_went_away_is_not_shown_any_more(console: Console, store: Store) -> None:
     doc = {
-        "at": rfc3339(datetime.now(UTC) - HOLDS),
+        "at": rfc3339(datetime.now(UTC) - HOLDS - timedelta(seconds=1)),
         "tenant": "zhongxin",
         "alert": VIP.id,
         "name": "gone",
