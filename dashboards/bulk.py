@@ -1,8 +1,8 @@
 """Bulk changes: one job on the server over a filter or a choice of alerts, with progress, cancel and undo.
 
 A job is a document of the collection ``jobs``. Its id is made of who asked and their idempotency key, so that asking
-twice is one job. It changes alerts in chunks: for each hospital of a chunk one audit record is written first, then the
-workflows, each alert by itself. Whatever was changed by somebody else meanwhile is ``skipped``. A job whose console is
+twice is one job. It changes alerts in chunks, hospital by hospital: for each hospital of a chunk one audit record is
+written first, then the workflows, each alert by itself. Whatever was changed by somebody else meanwhile is ``skipped``. A job whose console is
 gone is taken over by another one; what it had changed no longer matches, or is as it is to be.
 """
 
@@ -237,10 +237,14 @@ class Jobs:
             return
         query = filter_of(order.filter).query(Desk(self._store, person, datetime.now(UTC)))
         query = _until(query, parse_time(job.at))
+        for tenant in sorted(self._store.alerts.count(person.scope, query, "tenant")):
+            yield from self._pages(person, replace(query, tenants=frozenset([tenant])), self._change_of(person, order))
+
+    def _pages(self, person: Person, query: AlertQuery, change: OfAlert) -> Iterator[tuple[list[Stored], int, OfAlert]]:
         after: str | None = None
         while True:
             page = self._store.alerts.search(person.scope, query, sort="newest", after=after, limit=CHUNK)
-            yield page.items, 0, self._change_of(person, order)
+            yield page.items, 0, change
             after = page.after
             if after is None:
                 return
