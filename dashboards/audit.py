@@ -89,6 +89,13 @@ def _made(store: Store, of: dict[str, str | bool], last: str, limit: int, alert:
     return made
 
 
+def changed(entry: Document) -> dict[str, str]:
+    """Return what a change of one alert made of verdict, note and assignee, where it changed them; "" is none."""
+    before, after = (orjson.loads(entry.get(name) or "{}") for name in ("before", "after"))
+    names = ("verdict", "reason", "assignee")
+    return {name: str(after.get(name) or "") for name in names if after.get(name) != before.get(name)}
+
+
 def _previous(entry: Document, alert: str) -> str:
     befores = entry.get("befores")
     return str(orjson.loads(befores)[alert].get("change", "") if befores else entry["previous"])

@@ -1,20 +1,22 @@
 """Bulk changes: one job on the server over a filter or a choice of alerts, with progress, cancel and undo.
 
 A job is a document of the collection ``jobs``. Its id is made of who asked and their idempotency key, so that asking
-twice is one job. It changes alerts in chunks, hospital by hospital: for each hospital of a chunk one audit record is
-written first, then the workflows, each alert by itself. Whatever was changed by somebody else meanwhile is ``skipped``. A job whose console is
-gone is taken over by another one; what it had changed no longer matches, or is as it is to be.
+twice is one job. It changes alerts in chunks, hospital by hospital, a few at the same time: for each hospital of a
+chunk one audit record is written first, then the workflows, each alert by itself. Whatever was changed by somebody else
+meanwhile is ``skipped``. A job whose console is gone is taken over by another one; what it had changed no longer
+matches, or is as it is to be.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -35,10 +37,14 @@ log = structlog.get_logger()
 
 CHUNK = 1000
 CHOSEN = 1000
+AT_ONCE = 3
+"""Chunks that are changed at the same time."""
 NOTE_ABOVE = 20
 _STALE = timedelta(seconds=30)
 OfAlert = Callable[[Stored], dict[str, Any]]
 """From an alert to the workflow fields to change; raises Conflict where the change does not fit."""
+_Chunk = tuple[Sequence[Stored], int, OfAlert]
+"""Alerts, how many more of them were not found, and the change."""
 _KEY = Annotated[str, Field(pattern=r"[A-Za-z0-9_-]{8,64}")]
 
 
@@ -198,12 +204,10 @@ class Jobs:
         try:
             person = self._people(job.actor).within(None if job.tenants is None else frozenset(job.tenants))
             chunks = self._undoing(person, job) if job.undoes else self._chunks(person, job)
-            for items, gone, change in chunks:
-                job.skipped += gone
-                self._change(person, job, items, change)
+            wanted = takewhile(lambda _: job.state != "cancelling" and not self._closing.is_set(), chunks)
+            for counted in self._changed(person, job, wanted):
+                job = job.model_copy(update={name: getattr(job, name) + n for name, n in counted.items()})
                 job, version = self._tell(job, version)
-                if job.state == "cancelling" or self._closing.is_set():
-                    break
             if not self._closing.is_set() or job.state == "cancelling":
                 end = "cancelled" if job.state == "cancelling" else "done"
                 self._tell(job.model_copy(update={"state": end}), version)
@@ -212,6 +216,17 @@ class Jobs:
         except Exception as error:
             log.exception("bulk_failed", job=job.id)
             self._tell(job.model_copy(update={"state": "done", "problem": type(error).__name__}), version)
+
+    def _changed(self, person: Person, job: Job, chunks: Iterator[_Chunk]) -> Iterator[Counter[str]]:
+        """Change chunk after chunk, AT_ONCE of them at the same time, and yield what became of each."""
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bulk-chunk") as pool:
+            under_way: deque[Future[Counter[str]]] = deque()
+            for chunk in chunks:
+                under_way.append(pool.submit(self._change, person, job, chunk))
+                if len(under_way) == AT_ONCE:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
 
     def _tell(self, job: Job, version: Version) -> tuple[Job, Version]:
         """Write the progress, and take over a cancel that was written meanwhile; raises Conflict when adopted."""
@@ -227,7 +242,7 @@ class Jobs:
                 state = "cancelling" if job.state == "running" and other.state == "cancelling" else job.state
                 job, version = job.model_copy(update={"state": state}), stored.version
 
-    def _chunks(self, person: Person, job: Job) -> Iterator[tuple[list[Stored], int, OfAlert]]:
+    def _chunks(self, person: Person, job: Job) -> Iterator[_Chunk]:
         order = job.order
         if order.filter is None:
             for start in range(0, len(order.alerts), CHUNK):
@@ -240,7 +255,7 @@ class Jobs:
         for tenant in sorted(self._store.alerts.count(person.scope, query, "tenant")):
             yield from self._pages(person, replace(query, tenants=frozenset([tenant])), self._change_of(person, order))
 
-    def _pages(self, person: Person, query: AlertQuery, change: OfAlert) -> Iterator[tuple[list[Stored], int, OfAlert]]:
+    def _pages(self, person: Person, query: AlertQuery, change: OfAlert) -> Iterator[_Chunk]:
         after: str | None = None
         while True:
             page = self._store.alerts.search(person.scope, query, sort="newest", after=after, limit=CHUNK)
@@ -249,7 +264,7 @@ class Jobs:
             if after is None:
                 return
 
-    def _undoing(self, person: Person, job: Job) -> Iterator[tuple[list[Stored], int, OfAlert]]:
+    def _undoing(self, person: Person, job: Job) -> Iterator[_Chunk]:
         """Yield what the undone job changed and nobody changed since, with what was before."""
         after: str | None = None
         while True:
@@ -269,36 +284,36 @@ class Jobs:
         name = person.name if order.action == "acknowledge" else order.assignee
         return _of_workflow(workflow.giving(name))
 
-    def _change(self, person: Person, job: Job, items: Sequence[Stored], change: OfAlert) -> None:
-        """Change alerts and count: an audit record for each hospital first, then each workflow that the change fits."""
-        writes: list[WorkflowChange] = []
+    def _change(self, person: Person, job: Job, chunk: _Chunk) -> Counter[str]:
+        """Change alerts: an audit record for each hospital first, then each workflow that the change fits."""
+        items, gone, change = chunk
+        counted, writes = Counter({"skipped": gone}), []
         for tenant, ours in groupby(sorted(items, key=_tenant), _tenant):
-            writes += self._meant(person, job, tenant, list(ours), change)
+            writes += self._meant(person, job, tenant, list(ours), change, counted)
         results = self._store.alerts.workflows(person.scope, writes)
         made = [write for write, result in zip(writes, results, strict=True) if result.outcome is Outcome.STORED]
-        job.done += len(made)
-        job.skipped += len(writes) - len(made)
         if job.undoes:
             closed_by = {_id(item): workflow.last_change(item.doc) for item in items}
             for (before, after), heads in groupby(made, lambda each: (closed_by[each.id], each.changes["change"])):
                 workflow.restore_series(self._store, person, [head.id for head in heads], before, after)
         elif job.order.action == "close":
             workflow.close_series(self._store, person, {each.id: each.changes for each in made})
+        return counted + Counter(done=len(made), skipped=len(writes) - len(made))
 
     def _meant(
-        self, person: Person, job: Job, tenant: str, items: Sequence[Stored], change: OfAlert
+        self, person: Person, job: Job, tenant: str, items: Sequence[Stored], change: OfAlert, counted: Counter[str]
     ) -> list[WorkflowChange]:
         """Return the changes of a hospital's alerts, recorded; count those that they do not fit."""
         name = job.order.assignee if job.order.action == "assign" else ""
         if name and name not in {each.name for each in self._able(tenant)}:
-            job.failed += len(items)
+            counted["failed"] += len(items)
             return []
         changes: dict[str, dict[str, Any]] = {}
         for item in items:
             try:
                 changes[_id(item)] = change(item)
             except Conflict:
-                job.skipped += 1
+                counted["skipped"] += 1
         chosen = [item for item in items if _id(item) in changes]
         if not chosen:
             return []

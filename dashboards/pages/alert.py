@@ -248,7 +248,7 @@ def _tab(console: Console, seen: Visitor, alert: AlertView, tab: Tab) -> dict[st
     elif tab == "history":
         zone = alert.hospital.zone
         values["history"] = [
-            {**entry, "when": moment(entry["at"], zone)}
+            {**entry, "when": moment(entry["at"], zone), "changed": audit.changed(entry)}
             for entry in audit.of_alert(console.store, alert.id, workflow.last_change(alert.doc))
         ]
     return values

@@ -99,7 +99,7 @@ def test_an_alert_is_taken_closed_and_undone_and_a_late_decision_is_a_conflict(w
     assert ward.change("undo", alert, audit_id=closed.json()["audit_id"]).status_code == 200
     assert ward.rows("?assignee=me") == [alert]
     history = ward.client.get(f"/alerts/{alert}/tab/history").text
-    assert re.findall(r"</b> ([^<]+)</p>", history) == ["took the last change back", "closed it", "took it"]
+    assert re.findall(r"</b> ([^<]+)</p>", history) == ["took the last change back", "closed it · Duplicate", "took it"]
 
 
 def test_a_case_is_opened_answered_listed_and_closed_with_its_alerts_and_its_evidence(ward: Ward) -> None:

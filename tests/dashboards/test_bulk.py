@@ -145,7 +145,7 @@ def test_later_windows_of_closed_alerts_are_closed_and_opened_with_them(
     assert {own(store, each)["status"] for each in [*heads, *(each.id for each in later)]} == {"new"}
 
 
-def test_a_cancelled_job_ends_after_the_chunk_at_hand(
+def test_a_cancelled_job_ends_after_the_chunks_at_hand_and_counts_them(
     store: Store, console: Console, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "CHUNK", 10)
@@ -165,7 +165,8 @@ def test_a_cancelled_job_ends_after_the_chunk_at_hand(
 
     monkeypatch.setattr(store.alerts, "workflows", cancelling)
     done = ended(console, lin, console.jobs.start(desk(store, lin), CLOSING))
-    assert (done.state, done.done) == ("cancelled", 10)
+    assert (done.state, done.done) == ("cancelled", 10 * bulk.AT_ONCE)
+    assert store.alerts.count(lin.scope, AlertQuery(), "status")["closed"] == done.done
 
 
 def test_a_job_whose_console_is_gone_is_taken_over(store: Store, console: Console, lin: Person) -> None:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from markupsafe import escape
 
+from dashboards import workflow
 from dashboards.cases import case as cases
 from dashboards.cases.case import CaseStatus, Operator, RequestKind
 from dashboards.cases.requests import CLINICAL_ENGINEERING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import httpx
+
+    from dashboards.console import Console
 
 PATHS = ["/login", "/", "/?status=any&q=nothing", f"/alerts/{VIP.id}", f"/alerts/{VIP.id}/panel", "/alerts/none"]
 PATHS += [f"/alerts/{VIP.id}/tab/{tab}" for tab in ("evidence", "related", "rule", "history", "raw")]
@@ -244,6 +247,24 @@ def test_a_row_shows_the_beginning_of_a_token_and_nothing_for_an_empty_entity(
 def test_the_rules_known_false_positives_are_on_its_tab(client: httpx.Client) -> None:
     sign_in(client, "lin")
     assert "<li>A second opinion that was asked for.</li>" in client.get(f"/alerts/{VIP.id}/tab/rule").text
+
+
+def test_the_history_says_what_was_found_noted_and_given(client: httpx.Client, console: Console) -> None:
+    lin = console.people.get("lin")
+
+    def state() -> str:
+        return workflow.state_of(workflow.read(console.store, lin, VIP.id).doc)
+
+    workflow.assign(console.store, lin, VIP.id, state(), "ren", [console.people.get("ren")])
+    workflow.assign(console.store, lin, VIP.id, state(), "", [])
+    workflow.close(console.store, lin, VIP.id, state(), Verdict.BENIGN_POSITIVE, "<b>known</b> scanner")
+    sign_in(client, "lin")
+    entries = re.findall(r'<p class="entry">.*?</b> (.*?)</p>', client.get(f"/alerts/{VIP.id}/tab/history").text)
+    assert entries == [
+        'closed it · Benign<br><q class="muted">&lt;b&gt;known&lt;/b&gt; scanner</q>',
+        "gave it to somebody → nobody",
+        "gave it to somebody → ren",
+    ]
 
 
 @pytest.mark.parametrize(("lang", "now"), [("en", "Now: new, owner: —"), ("zh", "现在：新，负责：—")])
