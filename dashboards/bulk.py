@@ -100,10 +100,19 @@ def job_of(doc: Mapping[str, Any]) -> Job:
 
 
 class Jobs:
-    """The jobs of one console; ``people`` returns an account, ``able`` those that may work a tenant's alerts."""
+    """The jobs of one console; ``people`` returns an account, ``able`` those that may work a tenant's alerts.
 
-    def __init__(self, store: Store, people: Callable[[str], Person], able: Callable[[str], Sequence[Person]]) -> None:
-        self._store = store
+    ``changed`` is called when alerts were changed, before the job tells so.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        people: Callable[[str], Person],
+        able: Callable[[str], Sequence[Person]],
+        changed: Callable[[], None],
+    ) -> None:
+        self._store, self._told = store, changed
         self._jobs = store.documents("jobs")
         self._people = people
         self._able = able
@@ -207,6 +216,7 @@ class Jobs:
             wanted = takewhile(lambda _: job.state != "cancelling" and not self._closing.is_set(), chunks)
             for counted in self._changed(person, job, wanted):
                 job = job.model_copy(update={name: getattr(job, name) + n for name, n in counted.items()})
+                self._told()
                 job, version = self._tell(job, version)
             if not self._closing.is_set() or job.state == "cancelling":
                 end = "cancelled" if job.state == "cancelling" else "done"

@@ -49,12 +49,16 @@ class Console:
         self.presence = Presence(self.store)
         self.rate = Rate(self.settings.token_rate)
         self.provider = Provider(self.settings.oidc, self.store) if self.settings.oidc.issuer else None
-        self.jobs = Jobs(self.store, self.people.get, self.workers)
+        self.jobs = Jobs(self.store, self.people.get, self.workers, self.outdate)
 
     def close(self) -> None:
         """End what is under way beside the pages."""
         self.jobs.close()
         self.moments.close()
+
+    def outdate(self) -> None:
+        """Let nobody be shown what the store said before now; any thread."""
+        self.changes = object()
 
     def changed(self, alert: str) -> None:
         """Tell the open pages of every console that somebody worked on an alert."""

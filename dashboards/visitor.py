@@ -147,7 +147,7 @@ def visitor(request: Request, csrf: Annotated[str, Depends(sent_csrf)]) -> Itera
             console_of(request).changed(alert)
     finally:
         if request.method not in SAFE:
-            console_of(request).changes = object()
+            console_of(request).outdate()
 
 
 def _visitor(request: Request, csrf: str) -> Visitor:

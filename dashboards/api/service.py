@@ -74,6 +74,13 @@ def put(
     return Response(status_code=204)
 
 
+@router.post("/channels/{key}/try", status_code=202)
+def try_channel(console: TheConsole, seen: Signed, key: str, tenant: Tenant = "") -> Response:
+    """Have the scheduler send a test message over a channel; the log of notifications says what became of it."""
+    service.try_channel(console.store, console.tables, seen.person, tenant, key)
+    return Response(status_code=202)
+
+
 @router.delete("/{table}/{key}", status_code=204)
 def delete(console: TheConsole, seen: Signed, table: Table, key: str, tenant: Tenant = "") -> Response:
     """Delete a row."""

@@ -9,6 +9,7 @@ export function waiting() {
     waits.set(xhr, target);
     const timer = setTimeout(() => target.isConnected && say("slow"), LONG_MS);
     // of the request itself: events of htmx do not come out of an element that has left the page meanwhile
+    for (const lost of ["error", "timeout"]) xhr.addEventListener(lost, () => target.isConnected && say("lost"));
     xhr.addEventListener("loadend", () => {
       clearTimeout(timer);
       ended(xhr, target);
@@ -19,8 +20,7 @@ export function waiting() {
 function ended(xhr, target) {
   target.ariaBusy = null;
   waits.delete(xhr);
-  if (xhr.status === 0) return target.isConnected && say("lost");
-  if (![...waits.values()].some((other) => other.isConnected)) say("");
+  if (xhr.status !== 0 && ![...waits.values()].some((other) => other.isConnected)) say("");
 }
 
 function say(what) {

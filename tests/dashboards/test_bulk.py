@@ -219,7 +219,7 @@ def test_a_viewer_may_not_and_a_job_is_its_owners_alone(store: Store, console: C
 
 
 def test_two_consoles_do_not_both_run_a_job(store: Store, console: Console, lin: Person) -> None:
-    other = Jobs(store, console.people.get, console.workers)
+    other = Jobs(store, console.people.get, console.workers, console.outdate)
     job = console.jobs.start(desk(store, lin), CLOSING)
     other.adopt()
     assert ended(console, lin, job).done == len(STORIES)

@@ -4,7 +4,7 @@ import ast
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,6 +15,7 @@ from dashboards.cases import case as cases
 from dashboards.cases.case import CaseStatus, Operator, RequestKind
 from dashboards.cases.requests import CLINICAL_ENGINEERING
 from dashboards.failures import wrong_field
+from dashboards.feed import Announcement
 from dashboards.i18n import LANGUAGES, catalogue, reason, word
 from dashboards.pages.render import FOLDER
 from dashboards.queue import VIEWS
@@ -25,6 +26,7 @@ from wardwatch.errors import StoreUnavailable
 from wardwatch.event import rfc3339
 from wardwatch.headers import HEADERS
 from wardwatch.store import Scope, Store
+from wardwatch.testing.ports import wait_until
 from wardwatch.text import safe_text
 
 if TYPE_CHECKING:
@@ -191,6 +193,66 @@ def test_each_tab_and_tile_counts_what_its_address_lists(client: httpx.Client) -
     ]
     assert listed == [(url, int(count)) for url, count in tabs + tiles]
     assert {count for _, count in listed} > {1}
+
+
+@pytest.fixture
+def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every search of alerts that the store is asked for."""
+    searches: list[Any] = []
+    search = store.alerts.search
+
+    def counting(scope: Scope, query: Any, **more: Any) -> Any:
+        searches.append((scope.tenants, query))
+        return search(scope, query, **more)
+
+    monkeypatch.setattr(store.alerts, "search", counting)
+    return searches
+
+
+def test_analysts_of_the_same_hospitals_share_what_the_store_said_a_moment_ago(
+    client: httpx.Client, console: Console, asked: list[Any]
+) -> None:
+    sign_in(client, "lin")
+    asked.clear()
+    for _ in range(3):
+        assert client.get("/?sort=newest").status_code == 200
+    assert len(asked) <= 2  # a moment may have passed in between
+    sign_in(client, "ren")
+    asked.clear()
+    page = client.get("/?sort=newest").text
+    assert [tenants for tenants, _ in asked] == [frozenset({"renai"})]
+    assert VIP.id not in page
+
+
+@pytest.mark.parametrize("kind", ["created", "updated", "changed"])
+def test_after_an_announcement_the_store_is_asked_again(
+    client: httpx.Client, console: Console, asked: list[Any], kind: str
+) -> None:
+    sign_in(client, "lin")
+    client.get("/")
+    asked.clear()
+    console.feed.announce(Announcement(id=VIP.id, tenant=VIP.tenant, kind=kind))
+    client.get("/")
+    assert len(asked) == 1
+
+
+def test_the_queue_after_a_bulk_change_is_as_it_left_it(
+    client: httpx.Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(client, "lin")
+    headers = {"X-CSRF-Token": client.get("/api/v1/me").json()["csrf"]}
+    change = store.alerts.workflows
+
+    def while_somebody_reads(scope: Scope, changes: Any) -> Any:
+        if changes:
+            assert f"row-{VIP.id}" in client.get("/").text
+        return change(scope, changes)
+
+    monkeypatch.setattr(store.alerts, "workflows", while_somebody_reads)
+    order = {"key": "k" * 8, "action": "close", "verdict": "duplicate", "filter": {"tenant": VIP.tenant}}
+    job = client.post("/api/v1/bulk", json=order, headers=headers).json()["id"]
+    wait_until(lambda: client.get(f"/api/v1/jobs/{job}").json()["state"] == "done", what="job")
+    assert f"row-{VIP.id}" not in client.get("/").text
 
 
 def test_the_queue_reads_no_event(client: httpx.Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,6 +141,7 @@ ROWS: dict[str, Row] = {
     "GET /api/v1/service/deliveries": Row(200, Right.SERVICE),
     "GET /api/v1/service/{table}": Row(200, Right.SERVICE),
     "PUT /api/v1/service/{table}/{key}": Row(204, Right.SERVICE, "alert"),
+    "POST /api/v1/service/channels/{key}/try": Row(202, Right.SERVICE, "alert"),
     "DELETE /api/v1/service/{table}/{key}": Row(204, Right.SERVICE, "alert"),
     "GET /api/v1/me": _PAGE,
     "GET /api/v1/views": _PAGE,
@@ -222,7 +223,8 @@ class Site:
             console.tables.put("routes", OWN, key, {"to": ["on_call"]})
             console.tables.put("channels", OWN, key, {"kind": "slack", "url": "https://hooks.slack.example/T0"})
             body |= {"of": OWN, "to": "on_call", "value": {"to": ["on_call"]}}
-            path = path.replace("{table}", "routes").replace("{key}", f"{key}?tenant={OWN}")
+            path = path.replace("{table}", "routes").replace("{key}/try", f"{key}/try?tenant={OWN}")
+            path = path.replace("{key}", f"{key}?tenant={OWN}")
         if path == "/rows":
             path = f"/rows?alert={VIP.id}"
         if "/views" in path:
