@@ -15,6 +15,7 @@ from dashboards.api import alerts, context, live, tokens
 from dashboards.api import bulk as bulk_api
 from dashboards.api import cases as cases_api
 from dashboards.api import figures as figures_api
+from dashboards.api import reviews as reviews_api
 from dashboards.api import service as service_api
 from dashboards.api import suppressions as suppressions_api
 from dashboards.api import views as views_api
@@ -30,6 +31,7 @@ from dashboards.pages import (
     figures,
     people,
     queue,
+    reviews,
     service,
     sign_in,
     suppressions,
@@ -61,7 +63,8 @@ def create(console: Console) -> FastAPI:
     app.state.console = console
     app.add_middleware(SecurityHeaders)
     failures.install(app)
-    for page in (sign_in, queue, alert, bulk, cases, suppressions, figures, views, account, people, audit, service):
+    pages = (sign_in, queue, alert, bulk, cases, suppressions, figures, reviews, views, account, people, audit, service)
+    for page in pages:
         app.include_router(page.router, include_in_schema=False)
     for part in (
         alerts.router,
@@ -71,6 +74,7 @@ def create(console: Console) -> FastAPI:
         bulk_api.router,
         cases_api.router,
         figures_api.router,
+        reviews_api.router,
         live.router,
         tokens.router,
         views_api.router,

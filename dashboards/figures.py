@@ -14,8 +14,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from dashboards import reviews
 from dashboards.cases.case import Case, RequestKind
 from dashboards.present import dig
+from dashboards.reviews import Reviews
 from dashboards.spread import Spread, spread
 from dashboards.trends import Day, daily, hours
 from dashboards.workflow import workflow_of
@@ -66,9 +68,10 @@ class CaseTimes(BaseModel):
 class Report(BaseModel):
     """The figures of a time: of all, and by severity, hospital and rule; of cases, days and the hours of the week.
 
-    ``reopened``: openings anew ÷ alerts closed. ``complete`` is false when more alerts were raised than are read: the
-    figures are of the newest then. ``daily`` has every day (YYYY-MM-DD), ``hours`` the alerts raised in each hour of
-    each weekday, Monday first; both in the hospital's time, for all in that of most.
+    ``reopened``: openings anew ÷ alerts closed. ``reviews``: second looks in that time, at any alerts.
+    ``complete`` is false when more alerts were raised than are read: the figures are of the newest then. ``daily`` has
+    every day (YYYY-MM-DD), ``hours`` the alerts raised in each hour of each weekday, Monday first; both in the
+    hospital's time, for all in that of most.
     """
 
     days: int
@@ -77,6 +80,7 @@ class Report(BaseModel):
     whole: Figures
     groups: dict[By, dict[str, Figures]]
     cases: CaseTimes
+    reviews: Reviews
     daily: dict[str, Day]
     hours: list[list[int]]
 
@@ -101,6 +105,7 @@ def report(store: Store, scope: Scope, tenant: str, days: int, now: datetime, zo
             "hospital": _grouped(work, now, lambda doc: parse_alert_id(doc["event"]["id"])[0]),
             "rule": _grouped(work, now, lambda doc: str(dig(doc, "rule.id"))),
         },
+        reviews=reviews.counted(store, scope, tenant, start),
         cases=case_times(work, _cases(store, visible(scope, tenants), start)),
         daily=daily(work, start, now, zone),
         hours=hours(work, zone),

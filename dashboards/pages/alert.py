@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
-from dashboards import audit, processes, queue, suppressions, verdicts, workflow
+from dashboards import audit, processes, queue, reviews, suppressions, verdicts, workflow
 from dashboards.cases import work
 from dashboards.cases.work import AlertRef
 from dashboards.console import Console
@@ -247,6 +247,8 @@ def _tab(console: Console, seen: Visitor, alert: AlertView, tab: Tab) -> dict[st
         values["shares"] = verdicts.of_rule(console.store, seen.person, str(alert.doc["rule"]["id"]))
     elif tab == "history":
         zone = alert.hospital.zone
+        second = reviews.of_alert(console.store, alert.doc)
+        values["review"] = second and {**second, "when": moment(second["at"], zone)}
         values["history"] = [
             {**entry, "when": moment(entry["at"], zone), "changed": audit.changed(entry)}
             for entry in audit.of_alert(console.store, alert.id, workflow.last_change(alert.doc))

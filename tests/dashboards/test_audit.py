@@ -23,6 +23,7 @@ from tests.dashboards.site import PASSWORD, VIP, form_token, sign_in
 from wardwatch.errors import Conflict
 from wardwatch.event import Document
 from wardwatch.store import Find, Store, open_store
+from wardwatch.testing.ports import wait_until
 from wardwatch.text import safe_cell
 
 Rewriter = Callable[[sqlite3.Connection], object]
@@ -276,8 +277,8 @@ def test_a_bulk_change_is_one_record_for_each_hospital(client: httpx.Client, con
     sign_in(client, "lin")
     token = client.get("/api/v1/me").json()["csrf"]
     order = {"key": "take-them-all", "action": "acknowledge", "filter": {}}
-    client.post("/api/v1/bulk", json=order, headers={"X-CSRF-Token": token})
-    console.close()
+    job = client.post("/api/v1/bulk", json=order, headers={"X-CSRF-Token": token}).json()["id"]
+    wait_until(lambda: client.get(f"/api/v1/jobs/{job}").json()["state"] == "done", what="job")
     kept = store.documents("audit").find(Find(fields={"action": "acknowledge"})).items
     assert sorted((item.doc["tenant"], len(item.doc["alert"])) for item in kept) == [("renai", 2), ("zhongxin", 2)]
 

@@ -103,6 +103,7 @@ def test_no_key_is_left_unused() -> None:
         "invalid",
         "row",
         "choice_kind",
+        "review",
         "choice_weekdays",
         "choice_lang",
         "choice_security",

@@ -20,8 +20,9 @@ from dashboards.auth.people import Person, Right, Role, new_person
 from dashboards.bulk import Order
 from dashboards.console import Console
 from dashboards.queue import Desk
+from dashboards.reviews import is_sampled
 from dashboards.visitor import SESSION_COOKIE
-from tests.dashboards.site import PASSWORD, STORIES, VIP, console_over, form_token, seed, serving, sign_in, write
+from tests.dashboards.site import PASSWORD, STORIES, VIP, Story, console_over, form_token, seed, serving, sign_in, write
 from tests.dashboards.test_case_routes import ROWS as CASES
 from wardwatch.alert import Verdict
 from wardwatch.event import Document
@@ -72,6 +73,10 @@ ROWS: dict[str, Row] = {
     "GET /rows": _PAGE,
     "GET /figures": _PAGE,
     "GET /tuning": _PAGE,
+    "GET /reviews": Row(200, Right.WORK),
+    "GET /api/v1/reviews": Row(200, Right.WORK),
+    "POST /alerts/{alert}/review": Row(303, Right.WORK, "alert"),
+    "POST /api/v1/alerts/{alert}/review": Row(204, Right.WORK, "alert"),
     "GET /api/v1/figures": _PAGE,
     "GET /api/v1/tuning": _PAGE,
     "POST /alerts/{alert}/acknowledge": _CHANGE,
@@ -190,20 +195,16 @@ class Site:
         return self.client.request(method, path, data=data, headers=headers).status_code
 
     def _about(self, path: str, visitor: str, key: str) -> tuple[str, dict[str, Any]]:
-        console, store = self.console, self.console.store
+        console = self.console
         owner = console.people.get(OWNER)
         story = replace(VIP, group=key)
         body: dict[str, Any] = {"verdict": Verdict.BENIGN_POSITIVE.value, "key": key, "action": "acknowledge"}
         body |= {"name": "lin", "password": PASSWORD}
         if "{alert}" in path or "bulk" in path:
-            write(store, story)
-            state = workflow.state_of(workflow.read(store, owner, story.id).doc)
-            if path.endswith(("reopen", "undo")):
-                done = workflow.close(store, owner, story.id, state, Verdict.DUPLICATE)
-                state, body["audit_id"] = workflow.state_of(done.alert.doc), done.audit_id
-            elif path.endswith("resume"):
-                state = workflow.state_of(workflow.pause(store, owner, story.id, state).alert.doc)
-            body |= {"state": state, "alert": story.id, "alerts": [story.id]}
+            if path.endswith("review"):
+                drawn = (replace(VIP, group=f"{key} {each}") for each in range(1000))
+                story = next(each for each in drawn if is_sampled(each.id))
+            body |= self._alert(path, story, owner) | {"alert": story.id, "alerts": [story.id]}
         if "suppress" in path:
             body |= {"reason": "known", "rule": "true"}
             console.tables.put("suppressions", OWN, key, {"by": "lin", "reason": "known", "rule": "r"})
@@ -233,6 +234,20 @@ class Site:
         if path == "/account/password":
             body |= {"old": PASSWORD, "new": PASSWORD}
         return path.replace("{alert}", story.id).replace("{tab}", "evidence").replace("{kind}", "csv"), body
+
+    def _alert(self, path: str, story: Story, owner: Person) -> dict[str, str]:
+        """Write an alert that is as the path needs it; return its state and the id of its change."""
+        store = self.console.store
+        write(store, story)
+        state = workflow.state_of(workflow.read(store, owner, story.id).doc)
+        if path.endswith("resume"):
+            done = workflow.pause(store, owner, story.id, state)
+        elif path.endswith(("reopen", "undo", "review")):
+            closer = self.console.people.get("lin") if path.endswith("review") else owner
+            done = workflow.close(store, closer, story.id, state, Verdict.BENIGN_POSITIVE)
+        else:
+            return {"state": state}
+        return {"state": workflow.state_of(done.alert.doc), "audit_id": done.audit_id}
 
     def _ended_job(self, owner: Person, key: str) -> str:
         jobs = self.console.jobs

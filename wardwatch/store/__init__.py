@@ -260,7 +260,18 @@ class Find:
 
 
 Collection = Literal[
-    "cases", "evidence", "users", "sessions", "audit", "views", "jobs", "tokens", "deliveries", "presence", "answers"
+    "cases",
+    "evidence",
+    "users",
+    "sessions",
+    "audit",
+    "views",
+    "jobs",
+    "tokens",
+    "deliveries",
+    "presence",
+    "answers",
+    "reviews",
 ]
 
 
