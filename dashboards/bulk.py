@@ -1,7 +1,7 @@
 """Bulk changes: one job on the server over a filter or a choice of alerts, with progress, cancel and undo.
 
 A job is a document of the collection ``jobs``. Its id is made of who asked and their idempotency key, so that asking
-twice is one job. It changes alerts in chunks, hospital by hospital, a few at the same time: for each hospital of a
+twice is one job. It changes alerts in chunks of few hospitals, some at the same time: for each hospital of a
 chunk one audit record is written first, then the workflows, each alert by itself. Whatever was changed by somebody else
 meanwhile is ``skipped``. A job whose console is gone is taken over by another one; what it had changed no longer
 matches, or is as it is to be.
@@ -262,8 +262,8 @@ class Jobs:
             return
         query = filter_of(order.filter).query(Desk(self._store, person, datetime.now(UTC)))
         query = _until(query, parse_time(job.at))
-        for tenant in sorted(self._store.alerts.count(person.scope, query, "tenant")):
-            yield from self._pages(person, replace(query, tenants=frozenset([tenant])), self._change_of(person, order))
+        for tenants in _together(self._store.alerts.count(person.scope, query, "tenant")):
+            yield from self._pages(person, replace(query, tenants=tenants), self._change_of(person, order))
 
     def _pages(self, person: Person, query: AlertQuery, change: OfAlert) -> Iterator[_Chunk]:
         after: str | None = None
@@ -336,6 +336,19 @@ class Jobs:
             befores={_id(item): workflow.workflow_of(item.doc) for item in chosen},
         )
         return [WorkflowChange(_id(item), {**changes[_id(item)], "change": meant}, item.version) for item in chosen]
+
+
+def _together(alerts: Mapping[str, int]) -> Iterator[frozenset[str]]:
+    """Yield hospitals, by name, whose alerts make a chunk together, or that have more than one."""
+    group, size = list[str](), 0
+    for tenant, number in sorted(alerts.items()):
+        if group and size + number > CHUNK:
+            yield frozenset(group)
+            group, size = [], 0
+        group.append(tenant)
+        size += number
+    if group:
+        yield frozenset(group)
 
 
 def _until(query: AlertQuery, moment: datetime) -> AlertQuery:

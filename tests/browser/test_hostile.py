@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from dashboards import audit
+from dashboards import audit, reviews
 from dashboards.auth.people import People, Role
 from tests.browser.conftest import sign_in
 from tests.browser.test_cases import opened
@@ -74,6 +74,7 @@ def poison(store: Store) -> list[str]:
         story, doc, event = poisoned(payload, number)
         verdict = Verdict.FALSE_POSITIVE_LOGIC if number % 4 else Verdict.FALSE_POSITIVE_DATA
         closed = {"status": "closed", "verdict": verdict.value, "reason": payload[:2000], "assignee": payload[:64]}
+        closed["closed_at"] = rfc3339(datetime.now(UTC))
         workflow = {**clock(story), **(closed if number % 2 else {"assignee": payload[:64]})}
         (result,) = store.alerts.write([AlertWrite(story.id, doc, None, workflow)])
         assert result.outcome is Outcome.STORED, (payload[:60], result)
@@ -82,10 +83,11 @@ def poison(store: Store) -> list[str]:
     return ids
 
 
-def test_nothing_that_an_alert_holds_ever_runs(page: Page, site: Site) -> None:
+def test_nothing_that_an_alert_holds_ever_runs(page: Page, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviews, "ONE_IN", 1)
     ids = poison(site.store)
     sign_in(page)
-    for path in ("/?status=any&sort=newest", "/?status=closed", "/tuning", "/figures"):
+    for path in ("/?status=any&sort=newest", "/?status=closed", "/tuning", "/figures", "/reviews"):
         page.goto(path)
         page.wait_for_selector("main")
         assert (
