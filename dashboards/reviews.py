@@ -28,7 +28,7 @@ from wardwatch.store.reading import visible
 ONE_IN: Final = 20
 SINCE: Final = timedelta(days=7)
 SHOWN: Final = 50
-NEWEST: Final = 5_000
+NEWEST: Final = 2_000
 """So many newest closed alerts are looked through."""
 _PAGE = 1000
 
