@@ -37,10 +37,10 @@ _FALSE = (Verdict.BENIGN_POSITIVE, Verdict.FALSE_POSITIVE_LOGIC, Verdict.FALSE_P
 class Figures(BaseModel):
     """One group of alerts.
 
-    ``detect``: raised − first event. ``acknowledge``: first acknowledged − raised. ``decide``: closed or escalated −
-    raised. ``close``: closed − raised. ``acknowledged_in_time``, ``decided_in_time``: share, 0 to 1, of those whose
-    deadline (business time, without pauses) was met or has passed. ``precision``: true positives ÷ (true + benign +
-    false positives).
+    ``detect``: raised − first event. ``lag``: alert last written by detection − its newest event. ``acknowledge``:
+    first acknowledged − raised. ``decide``: closed or escalated − raised. ``close``: closed − raised.
+    ``acknowledged_in_time``, ``decided_in_time``: share, 0 to 1, of those whose deadline (business time, without
+    pauses) was met or has passed. ``precision``: true positives ÷ (true + benign + false positives).
     """
 
     alerts: int
@@ -48,6 +48,7 @@ class Figures(BaseModel):
     verdicts: dict[Verdict, int]
     precision: float | None
     detect: Spread
+    lag: Spread
     acknowledge: Spread
     decide: Spread
     close: Spread
@@ -128,6 +129,9 @@ def figures(docs: list[AlertDocument], now: datetime) -> Figures:
         verdicts=dict(verdicts),
         precision=verdicts[Verdict.TRUE_POSITIVE] / judged if judged else None,
         detect=spread(at - first for at, first in zip(raised, map(_first, docs), strict=True)),
+        lag=spread(
+            parse_time(str(end)) - parse_time(doc["@timestamp"]) for doc in docs if (end := dig(doc, "event.ingested"))
+        ),
         acknowledge=since_raised("ack_at"),
         decide=since_raised("decided_at"),
         close=since_raised("closed_at"),

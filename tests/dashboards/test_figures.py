@@ -56,6 +56,9 @@ def test_times_run_from_the_moment_that_the_definition_names() -> None:
         1800,
         1800,
     ]
+    written = alert()
+    written["@timestamp"], written["event"]["ingested"] = after(3), after(3.5)
+    assert figures([written, alert()], NOW).lag.model_dump() == {"alerts": 1, "median_s": 30, "p90_s": 30}
     case = figures([alert(status="escalated", ack_at=after(4), decided_at=after(20))], NOW)
     assert (case.decide.median_s, case.close.median_s, case.open) == (1200, None, 1)
 
