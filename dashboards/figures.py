@@ -19,7 +19,7 @@ from dashboards.cases.case import Case, RequestKind
 from dashboards.present import dig
 from dashboards.reviews import Reviews
 from dashboards.spread import Spread, spread
-from dashboards.trends import Day, daily, hours
+from dashboards.trends import Day, daily, hours, raised, since_raised
 from dashboards.workflow import workflow_of
 from wardwatch.alert import AlertDocument, Severity, Status, Verdict, parse_alert_id, severity_of
 from wardwatch.event import parse_time
@@ -116,25 +116,21 @@ def report(store: Store, scope: Scope, tenant: str, days: int, now: datetime, zo
 def figures(docs: list[AlertDocument], now: datetime) -> Figures:
     """Return the figures of some alerts at a moment."""
     flows = [workflow_of(doc) for doc in docs]
-    raised = [_raised(doc) for doc in docs]
     verdicts = Counter(Verdict(flow["verdict"]) for flow in flows if flow.get("verdict"))
     judged = verdicts[Verdict.TRUE_POSITIVE] + sum(verdicts[each] for each in _FALSE)
-
-    def since_raised(name: str) -> Spread:
-        return spread(_at(flow, name) - at for flow, at in zip(flows, raised, strict=True) if flow.get(name))
 
     return Figures(
         alerts=len(docs),
         open=sum(1 for flow in flows if not flow.get("closed_at")),
         verdicts=dict(verdicts),
         precision=verdicts[Verdict.TRUE_POSITIVE] / judged if judged else None,
-        detect=spread(at - first for at, first in zip(raised, map(_first, docs), strict=True)),
+        detect=spread(raised(doc) - _first(doc) for doc in docs),
         lag=spread(
             parse_time(str(end)) - parse_time(doc["@timestamp"]) for doc in docs if (end := dig(doc, "event.ingested"))
         ),
-        acknowledge=since_raised("ack_at"),
-        decide=since_raised("decided_at"),
-        close=since_raised("closed_at"),
+        acknowledge=since_raised(docs, "ack_at"),
+        decide=since_raised(docs, "decided_at"),
+        close=since_raised(docs, "closed_at"),
         acknowledged_in_time=_in_time(flows, "ack_at", "ack_due", now),
         decided_in_time=_in_time(flows, "decided_at", "decide_due", now),
     )
@@ -152,7 +148,7 @@ def case_times(docs: list[AlertDocument], cases: Mapping[str, Case]) -> CaseTime
         if taken:
             seen.append(min(taken) - min(map(_first, group)))
         if name in cases and (done := _contained(cases[name])):
-            contained.append(done - min(map(_raised, group)))
+            contained.append(done - min(map(raised, group)))
     return CaseTimes(dwell=spread(seen), contain=spread(contained))
 
 
@@ -174,10 +170,6 @@ def _cases(store: Store, tenants: frozenset[str] | None, start: datetime) -> dic
         if after is None:
             break
     return found
-
-
-def _raised(doc: AlertDocument) -> datetime:
-    return parse_time(doc["event"]["created"])
 
 
 def _first(doc: AlertDocument) -> datetime:

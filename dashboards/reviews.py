@@ -60,8 +60,8 @@ def waiting(store: Store, person: Person, tenant: str, now: datetime) -> list[Wa
     tenants = frozenset(filter(None, [tenant]))
     query = AlertQuery(tenants=tenants, statuses=frozenset([Status.CLOSED]), closed_from=now - SINCE)
     done = {_key(item.doc["alert"], item.doc["change"]) for item in _found(store, person.scope, tenant, now - SINCE)}
-    sampled = (item.doc for item in islice(_closed(store, person, query), NEWEST) if _is_due(item, done))
-    others = (Waiting(doc, closer(store, doc)) for doc in sampled)
+    up = (item.doc for item in islice(_closed(store, person, query), NEWEST) if _is_up(item.doc))
+    others = (Waiting(doc, closer(store, doc)) for doc in up if _key(doc["event"]["id"], last_change(doc)) not in done)
     return list(islice((one for one in others if one.by != person.name), SHOWN))
 
 
@@ -72,8 +72,6 @@ def review(
     state: str,
     verdict: Verdict,
     note: str = "",
-    *,
-    now: datetime | None = None,
 ) -> None:
     """Keep what the second look finds; it agrees when the verdict is the alert's.
 
@@ -84,15 +82,14 @@ def review(
     doc = read(store, person, alert).doc
     if state_of(doc) != state:
         raise Conflict("it was changed meanwhile", step="review", record=alert)
-    found = workflow_of(doc)
-    if found["status"] != Status.CLOSED.value or not is_sampled(alert) or not found.get("verdict"):
+    if not _is_up(doc):
         raise RecordError("this alert is not up for a second look", step="review", record=alert)
     if closer(store, doc) == person.name:
         raise RecordError("somebody else looks at what you closed", step="review", record=alert)
     if len(note) > NOTE_CHARACTERS:
         raise RecordError(f"a note has at most {NOTE_CHARACTERS} characters", step="review", record=alert)
     tenant, change = parse_alert_id(alert)[0], last_change(doc)
-    agrees = verdict.value == found["verdict"]
+    agrees = verdict.value == workflow_of(doc)["verdict"]
     told = {
         "at": rfc3339(datetime.now(UTC)),
         "tenant": tenant,
@@ -105,8 +102,10 @@ def review(
     }
     if not agrees and not told["note"]:
         raise RecordError("another verdict needs a note", step="review", record=alert)
-    store.documents("reviews").create(_key(alert, change), told)
+    if of_alert(store, doc):
+        raise Conflict("somebody else was faster", step="review", record=alert)
     audit.record(store, person.name, "review", tenant=tenant, alert=alert, verdict=verdict.value, agrees=agrees)
+    store.documents("reviews").create(_key(alert, change), told)
 
 
 def of_alert(store: Store, doc: Document) -> Document | None:
@@ -134,11 +133,11 @@ def closer(store: Store, doc: Document) -> str:
         return str(workflow_of(doc).get("assignee") or "")
 
 
-def _is_due(item: Stored, done: set[str]) -> bool:
-    found = workflow_of(item.doc)
-    judged = found.get("verdict") not in (None, Verdict.EXERCISE.value) and not found.get("continues")
-    alert = item.doc["event"]["id"]
-    return judged and is_sampled(alert) and _key(alert, last_change(item.doc)) not in done
+def _is_up(doc: Document) -> bool:
+    """Tell whether a second look may be taken at an alert as it is."""
+    found = workflow_of(doc)
+    judged = found["status"] == Status.CLOSED.value and found.get("verdict") not in (None, Verdict.EXERCISE.value)
+    return judged and not found.get("continues") and is_sampled(doc["event"]["id"])
 
 
 def _key(alert: object, change: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta, tzinfo
 
 from pydantic import BaseModel
@@ -26,28 +27,31 @@ def daily(docs: list[AlertDocument], start: datetime, end: datetime, zone: tzinf
     first, last = start.astimezone(zone).date(), end.astimezone(zone).date()
     days: dict[str, list[AlertDocument]] = defaultdict(list)
     for doc in docs:
-        days[_raised(doc).astimezone(zone).date().isoformat()].append(doc)
+        days[raised(doc).astimezone(zone).date().isoformat()].append(doc)
     each = ((first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1))
     return {day: _day(days[day]) for day in each}
 
 
 def hours(docs: list[AlertDocument], zone: tzinfo) -> list[list[int]]:
     """Return how many alerts were raised on each weekday, Monday first, in each of its 24 hours."""
-    counts = Counter((at.weekday(), at.hour) for at in (_raised(doc).astimezone(zone) for doc in docs))
+    counts = Counter((at.weekday(), at.hour) for at in (raised(doc).astimezone(zone) for doc in docs))
     return [[counts[weekday, hour] for hour in range(24)] for weekday in range(7)]
 
 
-def _day(docs: list[AlertDocument]) -> Day:
-    def since_raised(name: str) -> Spread:
-        done = ((workflow_of(doc).get(name), _raised(doc)) for doc in docs)
-        return spread(parse_time(str(at)) - raised for at, raised in done if at)
+def since_raised(docs: Iterable[AlertDocument], name: str) -> Spread:
+    """Return the times from raised until a moment of the workflow, of the alerts that have it."""
+    done = ((workflow_of(doc).get(name), raised(doc)) for doc in docs)
+    return spread(parse_time(str(at)) - start for at, start in done if at)
 
+
+def raised(doc: AlertDocument) -> datetime:
+    """Return when an alert was raised."""
+    return parse_time(doc["event"]["created"])
+
+
+def _day(docs: list[AlertDocument]) -> Day:
     return Day(
         severities=dict(Counter(severity_of(doc) for doc in docs)),
-        acknowledge=since_raised("ack_at"),
-        decide=since_raised("decided_at"),
+        acknowledge=since_raised(docs, "ack_at"),
+        decide=since_raised(docs, "decided_at"),
     )
-
-
-def _raised(doc: AlertDocument) -> datetime:
-    return parse_time(doc["event"]["created"])

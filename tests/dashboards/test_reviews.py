@@ -78,7 +78,10 @@ def test_what_others_closed_is_offered_once_and_closed_anew_again(
 def test_alerts_of_an_exercise_and_of_other_hospitals_are_not_offered(
     console: Console, store: Store, lin: Person, wang: Person
 ) -> None:
-    close(store, lin, up(), Verdict.EXERCISE)
+    exercise = up()
+    state = close(store, lin, exercise, Verdict.EXERCISE)
+    with pytest.raises(RecordError, match="not up for a second look"):
+        reviews.review(store, wang, exercise.id, state, Verdict.DUPLICATE)
     theirs = up("renai")
     close(store, lin, theirs)
     assert offered(store, wang) == [theirs.id]
