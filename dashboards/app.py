@@ -15,6 +15,7 @@ from dashboards.api import alerts, context, live, tokens
 from dashboards.api import bulk as bulk_api
 from dashboards.api import cases as cases_api
 from dashboards.api import figures as figures_api
+from dashboards.api import people as people_api
 from dashboards.api import reviews as reviews_api
 from dashboards.api import service as service_api
 from dashboards.api import suppressions as suppressions_api
@@ -77,6 +78,7 @@ def create(console: Console) -> FastAPI:
         reviews_api.router,
         live.router,
         tokens.router,
+        people_api.router,
         views_api.router,
         audit.download,
     ):

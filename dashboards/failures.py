@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from dashboards.accounts import Wrong
 from dashboards.api.once import REPLAYED, Replayed
 from dashboards.cases import case as cases
 from dashboards.i18n import DEFAULT, known, word
@@ -40,6 +41,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SignInNeeded, _sign_in)
     app.add_exception_handler(TooMany, _too_many)
     app.add_exception_handler(Replayed, _again)
+    app.add_exception_handler(Wrong, _wrong)
     app.add_exception_handler(WardwatchError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -66,9 +68,15 @@ def _came_from(request: Request) -> str:
 
 def _too_many(request: Request, error: Exception) -> Response:
     wait_s = error.wait_s if isinstance(error, TooMany) else 0.0
-    answer = _answer(request, 429, "too many requests of this token")
+    answer = _answer(request, 429, "asked too often: see Retry-After")
     answer.headers["Retry-After"] = str(int(wait_s) + 1)
     return answer
+
+
+def _wrong(request: Request, error: Exception) -> Response:
+    """Answer the API what is wrong with an account; pages say it beside each field."""
+    fields = error.fields if isinstance(error, Wrong) else {}
+    return _answer(request, 422, "; ".join(f"{name}: {word(DEFAULT, key)}" for name, key in fields.items()))
 
 
 def _again(request: Request, error: Exception) -> Response:

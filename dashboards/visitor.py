@@ -32,7 +32,7 @@ class SignInNeeded(Exception):
 
 
 class TooMany(Exception):
-    """A token asks too often: 429, ``wait_s`` seconds until the next answer."""
+    """A token asks or a password is tried too often: 429, ``wait_s`` seconds until the next answer."""
 
     def __init__(self, wait_s: float) -> None:
         super().__init__()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from dashboards.api.once import HEADER, REPLAYED
+from dashboards.visitor import at_browser
 
 _PROBLEMS: Final = {
     "400": "A value of the request is none that can be used; `detail` says which.",
@@ -59,9 +63,9 @@ def describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _described(
-                get_openapi(title=app.title, version=app.version, description=_ABOUT, routes=app.routes)
-            )
+            schema = get_openapi(title=app.title, version=app.version, description=_ABOUT, routes=app.routes)
+            app.openapi_schema = _described(schema)
+            _tell_people_apart(app, app.openapi_schema)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -81,6 +85,19 @@ def _described(schema: dict[str, Any]) -> dict[str, Any]:
         for operation in operations.values():
             _complete(operation)
     return schema
+
+
+def _tell_people_apart(app: FastAPI, schema: dict[str, Any]) -> None:
+    """Say of what people alone may do that a token is refused."""
+    for context in iter_route_contexts(app.routes):
+        route, path = context.original_route, schema["paths"].get(context.path, {})
+        if isinstance(route, APIRoute) and _asks_for(route.dependant, at_browser):
+            for method in context.methods or ():
+                path.get(method.lower(), {})["security"] = [{"session": []}]
+
+
+def _asks_for(dependant: Dependant, call: Callable[..., Any]) -> bool:
+    return dependant.call is call or any(_asks_for(each, call) for each in dependant.dependencies)
 
 
 def _complete(operation: dict[str, Any]) -> None:

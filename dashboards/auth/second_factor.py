@@ -23,6 +23,7 @@ from wardwatch.errors import Forbidden
 STEP_S = 30
 DIGITS = 6
 RECOVERY_CODES = 10
+_ISSUER = "wardwatch"
 _DRIFT = 1  # steps that a phone's clock may be early or late
 _SECRET_BYTES = 20  # RFC 4226, 4, R6
 
@@ -91,7 +92,11 @@ def use(people: People, name: str, code: str) -> str:
     return kind
 
 
-def picture(secret: str, name: str, issuer: str) -> str:
-    """Return the QR code of the secret for an authenticator app as SVG (otpauth URI of the Key URI Format)."""
-    uri = f"otpauth://totp/{quote(f'{issuer}:{name}')}?secret={secret}&issuer={quote(issuer)}"
-    return str(segno.make(uri, error="m").svg_inline(scale=4, border=4, light="#fff"))
+def uri(secret: str, name: str) -> str:
+    """Return the secret as authenticator apps read it (Key URI Format)."""
+    return f"otpauth://totp/{quote(f'{_ISSUER}:{name}')}?secret={secret}&issuer={_ISSUER}"
+
+
+def picture(secret: str, name: str) -> str:
+    """Return the URI as a QR code in SVG."""
+    return str(segno.make(uri(secret, name), error="m").svg_inline(scale=4, border=4, light="#fff"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import schemathesis
@@ -18,6 +18,7 @@ from schemathesis.specs.openapi import checks
 from dashboards.app import create
 from dashboards.auth.people import Right, Role
 from dashboards.console import Console
+from dashboards.visitor import CSRF_HEADER, SESSION_COOKIE
 from tests.dashboards.site import KeptTables, seed, serving
 from wardwatch.settings import ConsoleSettings
 from wardwatch.store import open_store
@@ -55,16 +56,41 @@ def operations() -> dict[str, Any]:
     return {operation.label: operation for operation in found}
 
 
+class Api(NamedTuple):
+    """Where a console is served, and what a program and a browser send."""
+
+    address: str
+    token: dict[str, Any]
+    session: dict[str, Any]
+
+
+@cache
+def peoples() -> set[str]:
+    """Return the operations that a browser's session alone may ask for, as the description says."""
+    paths = create(console_at("/nowhere")).openapi()["paths"]
+    alone = [{"session": []}]
+    return {
+        f"{method.upper()} {path}"
+        for path in paths
+        for method, each in paths[path].items()
+        if each.get("security") == alone
+    }
+
+
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
-    """The address of a console, and the header of one who may do everything."""
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The address of a console, and the headers of one who may do everything: a token's and a session's."""
     console = console_at(tmp_path_factory.mktemp("api"))
     seed(console.store)
     console.people.change("lin", lambda lin: replace(lin, roles=frozenset({Role.ADMIN, Role.ANALYST})))
     token, _ = console.tokens.add("lin", "schema", frozenset(Right), None, 1)
+    opened = console.sessions.open("lin")
+    session = console.sessions.get(opened)
+    assert session
     console.feed.close()  # so that streams end at once
     with serving(console) as address:
-        yield address, {"Authorization": f"Bearer {token}"}
+        browser = {"cookies": {SESSION_COOKIE: opened}, "headers": {CSRF_HEADER: session.csrf}}
+        yield Api(address, {"headers": {"Authorization": f"Bearer {token}"}}, browser)
     console.close()
     console.store.close()
 
@@ -77,14 +103,14 @@ def test_every_operation_of_the_description_is_asked() -> None:
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.parametrize("label", sorted(operations()))
 def test_every_answer_to_a_right_or_wrong_request_is_one_that_the_description_has(
-    label: str, mode: GenerationMode, api: tuple[str, dict[str, str]]
+    label: str, mode: GenerationMode, api: Api
 ) -> None:
-    address, headers = api
-
     @settings(max_examples=EXAMPLES, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate])
     @given(operations()[label].as_strategy(generation_mode=mode))
     def asked(case: Any) -> None:
-        answer = case.call(base_url=address, headers=headers)
+        by_cookie = api.session if SESSION_COOKIE in (case.cookies or {}) else {}
+        own = by_cookie if label in peoples() else api.token
+        answer = case.call(base_url=api.address, **own)
         case.validate_response(answer, checks=CHECKS)
 
     asked()

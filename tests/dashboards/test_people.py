@@ -159,7 +159,7 @@ def test_the_account_page_names_each_session_and_ends_the_others(client: httpx.C
 
 @pytest.mark.parametrize("header", [{"referer": "{site}/alerts/x?q=1"}, {"HX-Current-URL": "{site}/alerts/x?q=1"}])
 def test_a_form_of_an_ended_session_leads_back_to_its_page(header: dict[str, str], console: Console) -> None:
-    with serving(console) as address, httpx.Client(base_url=address, trust_env=False) as client:
+    with serving(console) as address, httpx.Client(base_url=address, trust_env=False, timeout=30) as client:
         sign_in(client, "lin")
         csrf = client.get("/api/v1/me").json()["csrf"]
         console.sessions.close(client.cookies[SESSION_COOKIE])

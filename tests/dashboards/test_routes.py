@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
@@ -25,6 +26,7 @@ from dashboards.visitor import SESSION_COOKIE
 from tests.dashboards.site import PASSWORD, STORIES, VIP, Story, console_over, form_token, seed, serving, sign_in, write
 from tests.dashboards.test_case_routes import ROWS as CASES
 from wardwatch.alert import Verdict
+from wardwatch.errors import NotFound
 from wardwatch.event import Document
 from wardwatch.store import Find, Store, open_store
 from wardwatch.testing.ports import wait_until
@@ -48,7 +50,7 @@ class Row:
 
 _PAGE, _ALERT, _PEOPLE = Row(200), Row(200, about="alert"), Row(200, Right.PEOPLE)
 _CHANGE, _JSON_CHANGE = Row(303, Right.WORK, "alert"), Row(200, Right.WORK, "alert")
-_PERSON = Row(303, Right.PEOPLE, "person")
+_PERSON, _JSON_PERSON = Row(303, Right.PEOPLE, "person"), Row(204, Right.PEOPLE, "person")
 
 PUBLIC: dict[str, int] = {
     "GET /login": 200,
@@ -115,6 +117,22 @@ ROWS: dict[str, Row] = {
     "POST /people/{name}/second-factor": _PERSON,
     "POST /people/{name}/sessions": _PERSON,
     "POST /people/{name}/tokens": _PERSON,
+    "GET /api/v1/people": _PEOPLE,
+    "POST /api/v1/people": Row(201, Right.PEOPLE),
+    "GET /api/v1/people/{name}": Row(200, Right.PEOPLE, "person"),
+    "PUT /api/v1/people/{name}": Row(200, Right.PEOPLE, "person"),
+    "PUT /api/v1/people/{name}/password": _JSON_PERSON,
+    "DELETE /api/v1/people/{name}/second-factor": _JSON_PERSON,
+    "DELETE /api/v1/people/{name}/sessions": _JSON_PERSON,
+    "DELETE /api/v1/people/{name}/sessions/{session}": _JSON_PERSON,
+    "POST /api/v1/people/{name}/tokens/{token}/revoke": Row(200, Right.PEOPLE, "person"),
+    "GET /api/v1/account": _PAGE,
+    "PUT /api/v1/account/password": Row(204),
+    "GET /api/v1/account/second-factor": _PAGE,
+    "PUT /api/v1/account/second-factor": _PAGE,
+    "POST /api/v1/account/second-factor/remove": Row(422),  # there is none to remove
+    "DELETE /api/v1/account/sessions": Row(204),
+    "DELETE /api/v1/account/sessions/{session}": Row(204),
     "GET /audit": Row(200, Right.AUDIT),
     "GET /api/v1/audit/{kind}": Row(200, Right.AUDIT),
     "GET /api/v1/alerts": _PAGE,
@@ -157,7 +175,7 @@ ROWS: dict[str, Row] = {
     "POST /api/v1/tokens": Row(201),
     "POST /api/v1/tokens/{token}/revoke": _PAGE,
 }
-CHANGES = sorted(route for route in ROWS if route.startswith("POST"))
+CHANGES = sorted(route for route in ROWS if not route.startswith("GET"))
 VISITORS = [(role, tenant) for role in Role for tenant in (OWN, OTHER)]
 
 
@@ -212,7 +230,9 @@ class Site:
         if "{job}" in path:
             path = path.replace("{job}", self._ended_job(owner, key))
         if "/people" in path:
-            path, body = path.replace("{name}", key), self._account(key, visitor)
+            body = self._account(key, visitor)
+            path = path.replace("{name}", key).replace("{token}", body["token"])
+            path = path.replace("{session}", self._session(key))
         elif "token" in path:
             body |= self._token(visitor)
             path = path.replace("{token}", body["token"])
@@ -220,6 +240,8 @@ class Site:
             body["secret"] = secret = second_factor.new_secret()
             code = second_factor.code_at(secret, int(time.time()) // second_factor.STEP_S)
             body["code"] = "000000" if path.endswith(("remove", "/login/code")) else code
+            with suppress(NotFound):
+                console.people.change(visitor, second_factor.without)
         if "service" in path:
             console.tables.put("routes", OWN, key, {"to": ["on_call"]})
             console.tables.put("channels", OWN, key, {"kind": "slack", "url": "https://hooks.slack.example/T0"})
@@ -231,8 +253,9 @@ class Site:
         if "/views" in path:
             body["filter"] = {"assignee": "me"}
             path = path.replace("{name}", "mine")
-        if path == "/account/password":
+        if path.endswith("/account/password"):
             body |= {"old": PASSWORD, "new": PASSWORD}
+        path = path.replace("{session}", self._session(visitor))
         return path.replace("{alert}", story.id).replace("{tab}", "evidence").replace("{kind}", "csv"), body
 
     def _alert(self, path: str, story: Story, owner: Person) -> dict[str, str]:
@@ -264,12 +287,20 @@ class Site:
         token = self.console.tokens.add(key, key, frozenset(), None, 1)[1]
         return {
             "account": f"new-{key}",
+            "name": f"new-{key}",
             "password": PASSWORD,
             "role": "viewer",
+            "roles": ["viewer"],
             "tenant": tenant,
+            "tenants": [tenant],
             "version": version,
             "token": token.id,
         }
+
+    def _session(self, name: str) -> str:
+        kept = self.console.sessions.get(self.console.sessions.open(name))
+        assert kept
+        return kept.id
 
     def _token(self, visitor: str) -> dict[str, Any]:
         token = self.console.tokens.add(visitor, "asked", frozenset(), None, 1)[1]

@@ -66,7 +66,7 @@ def test_a_broker_or_a_store_that_dies_and_comes_back_changes_no_alert(
     assert undisturbed.problems == []
     for number, outage in enumerate((Outage(kafka), Outage(elasticsearch)), 1):
         report = run(number, outage)
-        assert outage.state == "back"
         assert report.problems == []
+        assert outage.state == "back"
         assert outcome(report) == outcome(undisturbed)
         assert report.restarts == 0  # every stage waited instead of crashing

@@ -101,7 +101,7 @@ def once(
             run.until(lambda: _processed(stand, days), "every record is received, forwarded and worked on")
             run.sending = False
             run.until(lambda: stand.ready() and _processed(stand, days), "every stage is ready at the end")
-        except TimeoutError as error:
+        except _NotReachedError as error:
             report.problems.append(str(error))
         report.restarts = sum(child.restarts for child in supervisor.children)
         report.sources = _count(stand, days)
@@ -109,6 +109,10 @@ def once(
     report.seconds = round(time.monotonic() - started, 1)
     report.problems += _check(report)
     return report
+
+
+class _NotReachedError(Exception):
+    """A stage was refused, or the time is over."""
 
 
 @dataclass
@@ -141,7 +145,7 @@ class _Run:
         refused = any(child.state == "refused" for child in self.supervisor.children)
         if refused or time.monotonic() > self.deadline:
             states = ", ".join(f"{child.spec.name} {child.state}" for child in self.supervisor.children)
-            raise TimeoutError(f"not reached: {what} ({states}); see {self.stand.folder / 'stages.log'}")
+            raise _NotReachedError(f"not reached: {what} ({states}); see {self.stand.folder / 'stages.log'}")
         self.supervisor.tick()
         if self.sending:
             self.disturb(self.supervisor)

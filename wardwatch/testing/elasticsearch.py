@@ -20,7 +20,7 @@ from wardwatch.testing.ports import free_port, wait_until
 VERSION = "9.3.2"
 HEAP = "512m"
 _NOBODY = 65534  # Elasticsearch refuses to run as root
-_START_S = 120.0
+_START_S = 240.0
 
 _SETTINGS = """\
 cluster.name: wardwatch-test
@@ -74,7 +74,10 @@ class ElasticsearchServer:
                 env=self._environment(),
                 start_new_session=True,
             )
-        wait_until(self._ready, timeout_s=_START_S, what="Elasticsearch's health")
+        try:
+            wait_until(self._ready, timeout_s=_START_S, what="Elasticsearch's health")
+        except TimeoutError as error:
+            raise SettingsError(f"{error}: {self._said()}", step="test servers") from None
 
     def kill(self) -> None:
         """End the node at once, as ``kill -9`` does."""
@@ -130,13 +133,15 @@ class ElasticsearchServer:
 
     def _ready(self) -> bool:
         if self._process is None or self._process.poll() is not None:
-            tail = (self._root / "console.log").read_text(errors="replace")[-2000:]
-            raise SettingsError(f"Elasticsearch ended at start: {tail}", step="test servers")
+            raise SettingsError(f"Elasticsearch ended at start: {self._said()}", step="test servers")
         try:
             answer = httpx.get(f"{self.url}/_cluster/health", params={"wait_for_status": "yellow"}, timeout=5)
         except httpx.HTTPError:
             return False
         return answer.status_code == httpx.codes.OK and not answer.json()["timed_out"]
+
+    def _said(self) -> str:
+        return (self._root / "console.log").read_text(errors="replace")[-2000:]
 
     def _signal(self, number: int) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -24,20 +24,22 @@ def free_block(count: int) -> int:
     """Return the first of ``count`` consecutive TCP ports that are free now and were not given before.
 
     They lie below the range from which Linux takes the ports of outgoing connections (ip_local_port_range): else such
-    a connection takes one before its server has started, or started again, and a client may even meet itself.
+    a connection takes one before its server has started, or started again, and a client may even meet itself. Test
+    processes that run side by side have a share each, so that none takes the port of a server that another will start.
     """
+    least, most = _share()
     while True:
-        first = random.randrange(20_000, 32_000 - count)  # noqa: S311 a port, not a secret
+        first = random.randrange(least, most - count)  # noqa: S311 a port, not a secret
         ports = range(first, first + count)
         if _given.isdisjoint(ports) and all(_is_free(port) for port in ports):
             _given.update(ports)
             return first
 
 
-def _range() -> tuple[int, int]:
+def _share() -> tuple[int, int]:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    share = (_MOST - _LEAST) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    return _LEAST + worker * share, _LEAST + (worker + 1) * share
+    size = (_MOST - _LEAST) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return _LEAST + worker * size, _LEAST + (worker + 1) * size
 
 
 def _is_free(port: int) -> bool:

@@ -101,17 +101,16 @@ class Sender:
 
     def _send(self, client: httpx.Client, count: int) -> None:
         lines = [LINUX % (number % 60, number) for number in range(self.number, self.number + count)]
-        headers = {"Authorization": "Bearer t"}
-        while not self.stopping.is_set():
-            try:
-                done = client.post("/l", content="\n".join(lines), headers=headers).status_code == 200
-            except httpx.HTTPError:
-                done = False
-            if done:
-                self.number += count
-                self.acknowledged += count
-                return
-            self.stopping.wait(0.1)
+
+        def done() -> bool:
+            with suppress(httpx.HTTPError):
+                content, headers = "\n".join(lines), {"Authorization": "Bearer t"}
+                return client.post("/l", content=content, headers=headers).status_code == 200
+            return False
+
+        wait_until(done, what="acknowledgement")  # also while stopping: it may have been taken without our knowing
+        self.number += count
+        self.acknowledged += count
 
     @contextmanager
     def sending(self) -> Iterator[None]:
