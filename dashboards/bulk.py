@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from itertools import groupby, takewhile
+from time import monotonic
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -39,6 +40,8 @@ CHUNK = 1000
 CHOSEN = 1000
 AT_ONCE = 3
 """Chunks that are changed at the same time."""
+TELL_S = 1.0
+"""Seconds from one writing of a job's progress to the next; a cancel is seen when it is written."""
 NOTE_ABOVE = 20
 _STALE = timedelta(seconds=30)
 OfAlert = Callable[[Stored], dict[str, Any]]
@@ -214,10 +217,13 @@ class Jobs:
             person = self._people(job.actor).within(None if job.tenants is None else frozenset(job.tenants))
             chunks = self._undoing(person, job) if job.undoes else self._chunks(person, job)
             wanted = takewhile(lambda _: job.state != "cancelling" and not self._closing.is_set(), chunks)
+            next_s = 0.0
             for counted in self._changed(person, job, wanted):
                 job = job.model_copy(update={name: getattr(job, name) + n for name, n in counted.items()})
                 self._told()
-                job, version = self._tell(job, version)
+                if monotonic() >= next_s:
+                    job, version = self._tell(job, version)
+                    next_s = monotonic() + TELL_S
             if not self._closing.is_set() or job.state == "cancelling":
                 end = "cancelled" if job.state == "cancelling" else "done"
                 self._tell(job.model_copy(update={"state": end}), version)
@@ -335,7 +341,7 @@ class Jobs:
             job=job.id,
             befores={_id(item): workflow.workflow_of(item.doc) for item in chosen},
         )
-        return [WorkflowChange(_id(item), {**changes[_id(item)], "change": meant}, item.version) for item in chosen]
+        return [WorkflowChange(item, {**changes[_id(item)], "change": meant}) for item in chosen]
 
 
 def _together(alerts: Mapping[str, int]) -> Iterator[frozenset[str]]:

@@ -284,7 +284,7 @@ def close_series(store: Store, person: Person, closed: Mapping[str, Mapping[str,
     """Close the open alerts that go on with closed ones, each by the changes of the one that it goes on with."""
     query = _going_on(closed, OPEN)
     while closed and (items := store.alerts.search(person.scope, query, limit=_SERIES).items):
-        each = [WorkflowChange(_id(item), closed[workflow_of(item.doc)["continues"]], item.version) for item in items]
+        each = [WorkflowChange(item, closed[workflow_of(item.doc)["continues"]]) for item in items]
         store.alerts.workflows(person.scope, each)
 
 
@@ -296,9 +296,7 @@ def restore_series(store: Store, person: Person, heads: Collection[str], closed_
     while heads:
         page = store.alerts.search(person.scope, query, after=after, limit=_SERIES)
         with_them = [item for item in page.items if last_change(item.doc) == closed_by]
-        store.alerts.workflows(
-            person.scope, [WorkflowChange(_id(item), open_again, item.version) for item in with_them]
-        )
+        store.alerts.workflows(person.scope, [WorkflowChange(item, open_again) for item in with_them])
         after = page.after
         if after is None:
             return

@@ -68,7 +68,7 @@ class Api(NamedTuple):
 def peoples() -> set[str]:
     """Return the operations that a browser's session alone may ask for, as the description says."""
     paths = create(console_at("/nowhere")).openapi()["paths"]
-    alone = [{"session": []}]
+    alone: list[dict[str, list[str]]] = [{"session": []}]
     return {
         f"{method.upper()} {path}"
         for path in paths

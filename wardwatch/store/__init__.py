@@ -127,11 +127,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowChange:
-    """Fields of one alert's workflow to change (names of alert.WORKFLOW; None removes one), as of a version."""
+    """Fields of one alert's workflow to change (names of alert.WORKFLOW; None removes one), as the alert was read."""
 
-    id: str
+    alert: Stored
     changes: Mapping[str, Any]
-    version: Version
+
+    @property
+    def id(self) -> str:
+        """The alert's id."""
+        return str(self.alert.doc["event"]["id"])
 
 
 class Alerts(Protocol):

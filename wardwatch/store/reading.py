@@ -149,18 +149,21 @@ def unix_ms(moment: datetime) -> int:
 
 
 def dig(doc: Mapping[str, Any], path: str) -> Any:
-    """Return the value at a dotted path of a nested document, or None."""
+    """Return the value at a dotted path of a nested document of JSON, or None."""
     value: Any = doc
     for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
+        value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
 def texts(value: object) -> Iterator[str]:
     """Yield every scalar in the value as the text by which it is found."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list):
         for item in value:
             yield from texts(item)
     elif isinstance(value, bool):

@@ -18,7 +18,6 @@ from wardwatch.testing.maven import CACHE, fetch, java
 from wardwatch.testing.ports import free_port, wait_until
 
 VERSION = "9.3.2"
-HEAP = "512m"
 _NOBODY = 65534  # Elasticsearch refuses to run as root
 _START_S = 240.0
 
@@ -44,8 +43,9 @@ class ElasticsearchServer:
     it can't be fetched or run on this machine.
     """
 
-    def __init__(self, version: str = VERSION) -> None:
+    def __init__(self, version: str = VERSION, *, heap: str = "512m") -> None:
         self._version = version
+        self._heap = heap
         self._root = Path(tempfile.mkdtemp(prefix="wardwatch-es-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._port = free_port()
@@ -127,7 +127,7 @@ class ElasticsearchServer:
             "PATH": os.environ["PATH"],
             "HOME": str(self._root),
             "ES_JAVA_HOME": str(java(21)),
-            "ES_JAVA_OPTS": f"-Xms{HEAP} -Xmx{HEAP}",
+            "ES_JAVA_OPTS": f"-Xms{self._heap} -Xmx{self._heap}",
             "ES_TMPDIR": str(self._root / "tmp"),
         }
 

@@ -572,14 +572,11 @@ def test_alerts_are_found_by_criticality_series_and_case(store: Store, tenant: s
 def test_many_workflows_are_changed_each_by_itself(store: Store, tenant: str) -> None:
     writes = [alert(tenant, number) for number in range(4)]
     create(store, *writes)
-    versions = [read(store, write.id).version for write in writes]
-    store.alerts.workflow(EVERYBODY, writes[1].id, {"assignee": "lin"}, version=versions[1])
+    before = [read(store, write.id) for write in writes]
+    store.alerts.workflow(EVERYBODY, writes[1].id, {"assignee": "lin"}, version=before[1].version)
     closing = {"status": "closed", "verdict": "duplicate"}
-    absent = alert(tenant, 99).id
-    changes = [
-        *(WorkflowChange(write.id, closing, version) for write, version in zip(writes, versions, strict=True)),
-        WorkflowChange(absent, closing, versions[0]),
-    ]
+    absent = Stored(alert(tenant, 99).doc, before[0].version)
+    changes = [WorkflowChange(each, closing) for each in [*before, absent]]
     results = store.alerts.workflows(EVERYBODY, changes)
     assert results == [STORED, CONFLICT, STORED, STORED, CONFLICT]
     assert set(found(store, replace(of(tenant), verdicts=frozenset({Verdict.DUPLICATE})))) == {
@@ -590,10 +587,23 @@ def test_many_workflows_are_changed_each_by_itself(store: Store, tenant: str) ->
     assert own(read(store, writes[1].id))["status"] == "new"
 
 
+def test_many_workflows_are_changed_and_nothing_else_of_their_alerts(store: Store, tenant: str) -> None:
+    write = alert(tenant, host="his-ws-09")
+    create(store, write)
+    first = read(store, write.id)
+    store.alerts.workflows(EVERYBODY, [WorkflowChange(first, {"assignee": "lin", "verdict": "duplicate"})])
+    second = read(store, write.id)
+    store.alerts.workflows(EVERYBODY, [WorkflowChange(second, {"assignee": None})])
+    third = read(store, write.id)
+    assert third.doc == {**first.doc, "wardwatch": {"alert": {**own(first), "verdict": "duplicate"}}}
+    for query in (AlertQuery(text="his-ws-09"), AlertQuery(entity="his-ws-09"), AlertQuery(text="VIP")):
+        assert found(store, replace(query, tenants=frozenset({tenant}))) == [write.id]
+
+
 def test_many_workflows_are_changed_only_in_scope(store: Store, tenant: str) -> None:
     write = alert(tenant)
     create(store, write)
-    change = WorkflowChange(write.id, {"assignee": "ren"}, read(store, write.id).version)
+    change = WorkflowChange(read(store, write.id), {"assignee": "ren"})
     assert store.alerts.workflows(Scope("ren", frozenset({f"{tenant}x"})), [change]) == [CONFLICT]
     assert "assignee" not in own(read(store, write.id))
     with pytest.raises(RejectedByStore, match="count"):

@@ -40,7 +40,7 @@ _SPLIT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 class Item:
     """One operation; ``body`` is its JSON line and ``when`` its conditions (``if_seq_no``, ``if_primary_term``)."""
 
-    action: Literal["create", "index", "update"]
+    action: Literal["create", "index"]
     index: str
     id: str
     body: bytes

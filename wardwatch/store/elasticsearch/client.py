@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from elastic_transport import SerializationError, TransportError
 from elasticsearch import ApiError, Elasticsearch
+from elasticsearch.serializer import OrjsonSerializer
 
 from wardwatch.errors import Conflict, NotFound, RecordError, RejectedByStore, SettingsError, StoreUnavailable
 
@@ -29,7 +30,10 @@ def connect(url: str) -> tuple[Elasticsearch, str]:
     plain = f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"
     login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
     # a retry of ours must know what was answered: the client itself never tries twice
-    return Elasticsearch(plain, basic_auth=login, request_timeout=TIMEOUT_S, max_retries=0), plain
+    client = Elasticsearch(
+        plain, basic_auth=login, request_timeout=TIMEOUT_S, max_retries=0, serializer=OrjsonSerializer()
+    )
+    return client, plain
 
 
 @contextmanager

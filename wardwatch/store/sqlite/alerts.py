@@ -118,7 +118,9 @@ class SqliteAlerts:
         with self._database.write() as connection:
             for each in changes:
                 row = _row(connection, each.id)
-                taken = row and scope.allows(row["tenant"]) and _change(connection, row, each.changes, each.version)
+                taken = (
+                    row and scope.allows(row["tenant"]) and _change(connection, row, each.changes, each.alert.version)
+                )
                 results.append(Result(Outcome.STORED if taken else Outcome.CONFLICT))
         return results
 
