@@ -16,7 +16,7 @@ NAMES = tuple(
     sorted(
         path.stem
         for path in Path(__file__).parent.glob("*.py")
-        if path.stem not in ("__init__", "__main__", "figures", "records", "rules")
+        if path.stem not in ("__init__", "__main__", "analysts", "figures", "records", "rules")
     )
 )
 

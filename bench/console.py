@@ -5,7 +5,8 @@ a process of their own; each looks at what it got for a second, more or less, be
 them ask about twenty times a second. The ratio of a page is to a static file that they read in the same way; that of
 the bulk change is to one request for each alert. A real Chromium opens the queue and watches it while alerts arrive.
 
-WARDWATCH_BENCH_STORE names the stores to measure; WARDWATCH_BENCH_FOLDER keeps SQLite's for the next run.
+WARDWATCH_BENCH_STORE names the stores to measure. SQLite's filled store is kept in ``.cache/bench`` for the next run,
+which measures a copy of it; it is filled anew when the code that fills it has changed.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
 from statistics import mean, median, quantiles
 from typing import Any
@@ -29,6 +32,7 @@ import httpx
 import orjson
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bench.analysts import Round, shift
 from bench.figures import Figure
 from dashboards.app import create, server_of
 from dashboards.auth.people import People, Role, new_person
@@ -37,7 +41,6 @@ from dashboards.feed import follow
 from wardwatch import topics
 from wardwatch.alert import OPEN, AlertDocument, Severity, Verdict, alert_id, new_workflow, priority_level
 from wardwatch.bus import Bus, open_bus
-from wardwatch.errors import Conflict
 from wardwatch.event import rfc3339
 from wardwatch.service_levels import DEFAULT, Clock
 from wardwatch.settings import ConsoleSettings
@@ -48,15 +51,14 @@ from wardwatch.testing.browser import ARGUMENTS, ensure
 from wardwatch.testing.elasticsearch import ElasticsearchServer
 from wardwatch.testing.ports import free_port, wait_until
 
-ANALYSTS, REQUESTS = 20, 15
-LOOKS_S = (0.5, 1.5)
+ANALYSTS = 20
 HOSPITALS = 50
 BULK = 10_000
 OPEN_SHARE = 0.02
-PER_S, WATCHED_S = 50, 10
-LOADS, ARRIVALS = 5, 10
+PER_S = 50
 _PASSWORD = "bench bench bench"
 _BATCH = 2_000
+_CACHE = Path(__file__).parents[1] / ".cache" / "bench"
 _ASKS_S = 0.5  # the page asks for a job's progress every 0.7 s
 _QUEUES = ["/", "/?sort=newest", "/?assignee=-", "/?due=soon&sort=due", "/?tenant=h07"]
 _WATCH = """() => { window.longest = 0; new PerformanceObserver((list) => {
@@ -64,17 +66,51 @@ _WATCH = """() => { window.longest = 0; new PerformanceObserver((list) => {
 }).observe({ type: "longtask" }); }"""
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """How much is measured: ``requests`` of an analyst to a page, ``looks_s`` apart, ``watched_s`` of rain."""
+
+    alerts: int
+    requests: int
+    looks_s: tuple[float, float]
+    loads: int
+    arrivals: int
+    watched_s: float
+
+
+_WHOLE = _Plan(1_000_000, 15, (0.5, 1.5), 5, 10, 10)
+_QUICK = _Plan(100_000, 2, (0.5, 1.5), 2, 3, 2)
+
+
 def run(quick: bool) -> Iterator[Figure]:
     """Measure on the embedded store and on a real Elasticsearch, unless WARDWATCH_BENCH_STORE names one of them."""
-    alerts = 100_000 if quick else 1_000_000
+    plan = _QUICK if quick else _WHOLE
     named = os.environ.get("WARDWATCH_BENCH_STORE", "sqlite" if quick else "sqlite elasticsearch").split()
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(os.environ.get("WARDWATCH_BENCH_FOLDER", place))
         if "sqlite" in named:
-            yield from _figures("SQLite", f"sqlite:///{folder}/store.sqlite", Path(place), alerts)
+            shutil.copyfile(_filled(plan.alerts), f"{place}/store.sqlite")
+            yield from _figures("SQLite", f"sqlite:///{place}/store.sqlite", Path(place), plan)
         if "elasticsearch" in named:
             with ElasticsearchServer(heap="2g") as server:
-                yield from _figures("Elasticsearch", server.url, Path(place), alerts)
+                yield from _figures("Elasticsearch", server.url, Path(place), plan)
+
+
+def _filled(alerts: int) -> Path:
+    """Return the file of a SQLite store with so many alerts, filled by this code at some time today."""
+    root = Path(__file__).parents[1]
+    sources = [Path(__file__), *sorted((root / "wardwatch" / "store").rglob("*.py")), root / "wardwatch" / "alert.py"]
+    text = b"".join(path.read_bytes() for path in sources) + f"{datetime.now(UTC):%F}".encode()
+    kept = _CACHE / f"console-{alerts}-{blake2b(text, digest_size=8).hexdigest()}.sqlite"
+    if not kept.exists():
+        shutil.rmtree(_CACHE, ignore_errors=True)
+        _CACHE.mkdir(parents=True)
+        with tempfile.TemporaryDirectory(dir=_CACHE) as place:
+            store = open_store(f"sqlite:///{place}/store.sqlite")
+            store.setup()
+            fill(store, alerts)
+            store.close()
+            Path(place, "store.sqlite").rename(kept)
+    return kept
 
 
 @dataclass(frozen=True)
@@ -85,16 +121,17 @@ class _Site:
     address: str
     store: Store
     bus: Bus
+    plan: _Plan
 
 
-def _figures(name: str, url: str, place: Path, alerts: int) -> Iterator[Figure]:
+def _figures(name: str, url: str, place: Path, plan: _Plan) -> Iterator[Figure]:
     store = open_store(url)
     store.setup()
     everybody, in_queue = Scope("bench"), AlertQuery(statuses=OPEN)
     if not store.alerts.totals(everybody, [in_queue])[0]:
-        fill(store, alerts)
+        fill(store, plan.alerts)
     found = store.alerts.search(everybody, in_queue, sort="due", limit=200)
-    with _served(name, store, place / name) as site:
+    with _served(name, store, place / name, plan) as site:
         yield from _pages(site, [item.doc["event"]["id"] for item in found.items])
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=ensure(), args=ARGUMENTS)
@@ -105,12 +142,20 @@ def _figures(name: str, url: str, place: Path, alerts: int) -> Iterator[Figure]:
 
 
 def _pages(site: _Site, ids: Sequence[str]) -> Iterator[Figure]:
-    static = p95(_read(site, ["/static/console.css"]))
-    for what, paths, target in (("queue", _QUEUES, 150), ("alert", [f"/alerts/{each}" for each in ids], 200)):
-        took = p95(_read(site, paths))
+    looks_s = site.plan.looks_s
+    static, queue, alert, busy, alone = _read(
+        site,
+        [
+            Round(["/static/console.css"], looks_s),
+            Round(_QUEUES, looks_s),
+            Round([f"/alerts/{each}" for each in ids], looks_s),
+            Round(_QUEUES),
+            Round(_QUEUES, analysts=1),
+        ],
+    )
+    for what, took, target in (("queue", p95(queue), 150), ("alert", p95(alert), 200)):
         name = f"console on {site.name}: {what}, p95 of {ANALYSTS} analysts"
-        yield Figure(name, took * 1000, "ms", "a static file", took / static, f"{target} ms")
-    busy, alone = _read(site, _QUEUES, looks_s=(0, 0)), _read(site, _QUEUES, analysts=1, looks_s=(0, 0))
+        yield Figure(name, took * 1000, "ms", "a static file", took / p95(static), f"{target} ms")
     rate, one = ANALYSTS / mean(busy), 1 / mean(alone)
     name = f"console on {site.name}: queue pages without a pause"
     yield Figure(name, rate, "a second", "one analyst alone", rate / one, "none")
@@ -125,7 +170,7 @@ def _seen(site: _Site, browser: Browser) -> Iterator[Figure]:
     page.wait_for_selector("#list")
     state: Any = page.context.storage_state()
     page.close()
-    loads = [_loaded(site, browser, state) for _ in range(LOADS)]
+    loads = [_loaded(site, browser, state) for _ in range(site.plan.loads)]
     sent, ready = max(size for size, _ in loads), median(ready for _, ready in loads)
     document = len(_signed_in_page(site, "/"))
     yield Figure(f"console on {site.name}: first load", sent / 1000, "KB", "its document", sent / document, "300 KB")
@@ -134,7 +179,7 @@ def _seen(site: _Site, browser: Browser) -> Iterator[Figure]:
     watched = context.new_page()
     watched.goto("/")
     watched.wait_for_selector("body[data-live=on]")
-    shown = max(_arrives(site, watched) for _ in range(ARRIVALS))
+    shown = max(_arrives(site, watched) for _ in range(site.plan.arrivals))
     yield Figure(f"console on {site.name}: stored to seen", shown * 1000, "ms", "two seconds", shown / 2, "2,000 ms")
     watched.evaluate(_WATCH)
     _rain(site)
@@ -172,7 +217,7 @@ def _arrives(site: _Site, page: Page) -> float:
 
 def _rain(site: _Site) -> None:
     chance, begun = random.Random(), time.perf_counter()
-    for number in range(PER_S * WATCHED_S):
+    for number in range(int(PER_S * site.plan.watched_s)):
         _raise(site, chance)
         time.sleep(max(0.0, begun + (number + 1) / PER_S - time.perf_counter()))
 
@@ -190,7 +235,7 @@ def _raise(site: _Site, chance: random.Random) -> None:
 def _bulk(site: _Site) -> Iterator[Figure]:
     with _signed_in(site.address) as client:
         headers = {"X-CSRF-Token": client.get("/api/v1/me").json()["csrf"]}
-        one_by_one = client.get("/api/v1/alerts?sort=newest&status=new").json()["alerts"][:50]
+        one_by_one = client.get("/api/v1/alerts?sort=newest&status=new").json()["alerts"][:25]
         begun = time.perf_counter()
         for alert in one_by_one:
             body = {"state": alert["state"], "verdict": Verdict.DUPLICATE.value}
@@ -198,17 +243,15 @@ def _bulk(site: _Site) -> Iterator[Figure]:
             client.post(f"/api/v1/alerts/{identifier}/close", json=body, headers=headers).raise_for_status()
         each = (time.perf_counter() - begun) / len(one_by_one)
         order = {"action": "close", "verdict": "duplicate", "note": "bench", "filter": {"status": "new"}}
-        closed, took = _job(client, "/api/v1/bulk", {**order, "key": os.urandom(8).hex()}, headers)
-        undo = {**headers, "Idempotency-Key": os.urandom(8).hex()}
-        _job(client, f"/api/v1/jobs/{closed['id']}/undo", {}, undo)
+        closed, took = _job(client, {**order, "key": os.urandom(8).hex()}, headers)
     per = took / closed["done"]
     name = f"console on {site.name}: bulk close of {BULK:,}"
     yield Figure(name, per * BULK, "s", "one request each", each / per, "5 s")
 
 
-def _job(client: httpx.Client, path: str, body: Any, headers: dict[str, str]) -> tuple[dict[str, Any], float]:
+def _job(client: httpx.Client, order: Any, headers: dict[str, str]) -> tuple[dict[str, Any], float]:
     begun = time.perf_counter()
-    answer = client.post(path, json=body, headers=headers)
+    answer = client.post("/api/v1/bulk", json=order, headers=headers)
     answer.raise_for_status()
     job: dict[str, Any] = answer.json()
     while job["state"] != "done":
@@ -272,14 +315,13 @@ def _alert(chance: random.Random, now: datetime, number: int, is_open: bool) -> 
 
 
 @contextmanager
-def _served(name: str, store: Store, place: Path) -> Iterator[_Site]:
+def _served(name: str, store: Store, place: Path, plan: _Plan) -> Iterator[_Site]:
     bus, runtime = open_bus(f"sqlite:///{place}.bus"), Runtime("console")
     bus.ensure_topics(topics.shared())
     tables = Tables(bus)
     tables.put_rows("tenants", "", {f"h{n:02}": {"name": {"en": f"Hospital {n}"}} for n in range(HOSPITALS)})
     tables.catch_up()
-    with suppress(Conflict):  # the store was kept from another run
-        People(store).add(new_person("bench", _PASSWORD, Role.ANALYST, []))
+    People(store).add(new_person("bench", _PASSWORD, Role.ANALYST, []))
     console = Console(ConsoleSettings(secure_cookies=False), store, tables)
     listen = f"127.0.0.1:{free_port()}"
     server = server_of(create(console), listen)
@@ -291,7 +333,7 @@ def _served(name: str, store: Store, place: Path) -> Iterator[_Site]:
         thread.start()
     wait_until(lambda: server.started, what="console")
     try:
-        yield _Site(name, f"http://{listen}", store, bus)
+        yield _Site(name, f"http://{listen}", store, bus, plan)
     finally:
         console.feed.close()
         console.close()
@@ -316,31 +358,11 @@ def _signed_in_page(site: _Site, path: str) -> bytes:
         return client.get(path).content
 
 
-def _read(
-    site: _Site, paths: Sequence[str], *, analysts: int = ANALYSTS, looks_s: tuple[float, float] = LOOKS_S
-) -> list[float]:
-    """Return the seconds that each page took, asked for by analysts at the same time, from another process."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_shift, site.address, list(paths), analysts, looks_s).result()
-
-
-def _shift(address: str, paths: Sequence[str], analysts: int, looks_s: tuple[float, float]) -> list[float]:
-    together = threading.Barrier(analysts)
-
-    def analyst(number: int) -> list[float]:
-        chance, took = random.Random(number), []
-        with _signed_in(address) as client:
-            client.get(paths[0]).raise_for_status()  # where the sign-in leads
-            together.wait()
-            for _ in range(REQUESTS):
-                time.sleep(chance.uniform(*looks_s))
-                begun = time.perf_counter()
-                client.get(chance.choice(paths)).raise_for_status()
-                took.append(time.perf_counter() - begun)
-        return took
-
-    with ThreadPoolExecutor(analysts) as pool:
-        return [took for each in pool.map(analyst, range(analysts)) for took in each]
+def _read(site: _Site, rounds: Sequence[Round]) -> list[list[float]]:
+    """Return the seconds that each page of each round took, asked for from another process."""
+    with _signed_in(site.address) as client, ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        cookies = dict(client.cookies)
+        return pool.submit(shift, site.address, cookies, rounds, ANALYSTS, site.plan.requests).result()
 
 
 def p95(took: Sequence[float]) -> float:
