@@ -21,8 +21,16 @@ if TYPE_CHECKING:
 GUIDE = Path(__file__).parents[2] / "docs" / "api.md"
 
 
+def test_the_guide_in_chinese_has_the_same_examples() -> None:
+    assert blocks_of(GUIDE) == blocks_of(GUIDE.with_name("api.zh-CN.md"))
+
+
+def blocks_of(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
 def test_the_guides_examples_do_what_it_says(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    blocks = blocks_of(GUIDE)
     assert len(blocks) == 6
     console = console_over(store)
     token, _ = console.tokens.add("lin", "guide", frozenset({Right.WORK}), None, 1)

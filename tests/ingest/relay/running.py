@@ -108,7 +108,8 @@ class Sender:
                 return client.post("/l", content=content, headers=headers).status_code == 200
             return False
 
-        wait_until(done, what="acknowledgement")  # also while stopping: it may have been taken without our knowing
+        # also while stopping: it may have been taken without our knowing
+        wait_until(done, what="acknowledgement", timeout_s=120)
         self.number += count
         self.acknowledged += count
 
