@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, Field
@@ -170,9 +170,16 @@ class Reporting(BaseModel):
 
 
 @router.get("")
-def listing(console: TheConsole, seen: Signed, view: str = "open", tenant: str = "", after: str = "") -> CaseList:
+def listing(
+    console: TheConsole,
+    seen: Signed,
+    view: str = "open",
+    tenant: str = "",
+    q: Annotated[str, Query(max_length=300, description="A part of the title.")] = "",
+    after: str = "",
+) -> CaseList:
     """List cases, the last changed first: open, mine, waiting or closed."""
-    page = cases.listed(console.store, seen.person, view, tenant=tenant, after=after)
+    page = cases.listed(console.store, seen.person, view, tenant=tenant, title=q, after=after)
     return CaseList(total=page.total, after=page.after, cases=[_view(case) for case in page.cases])
 
 

@@ -350,13 +350,23 @@ class CasePage:
 
 
 def listed(
-    store: Store, person: Person, view: str = "open", *, tenant: str = "", after: str = "", limit: int = PAGE
+    store: Store,
+    person: Person,
+    view: str = "open",
+    *,
+    tenant: str = "",
+    title: str = "",
+    after: str = "",
+    limit: int = PAGE,
 ) -> CasePage:
-    """Return a page of the cases in scope, the last changed first; raises RecordError for a view that is none."""
+    """Return a page of the cases in scope whose title contains a text, the last changed first.
+
+    Raises RecordError for a view that is none.
+    """
     if view not in VIEWS:
         raise RecordError(f"{view[:40]!r} is no view of cases", step="cases")
     fields = {name: person.name if value == "me" else value for name, value in VIEWS[view].items()}
-    page = _find(store, person, fields, tenant, after=after or None, limit=limit)
+    page = _find(store, person, fields, tenant, title=title.strip(), after=after or None, limit=limit)
     return CasePage([Case.model_validate(item.doc) for item in page.items], page.total, page.after)
 
 

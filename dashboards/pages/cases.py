@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -36,12 +37,12 @@ _SANDBOX = "sandbox; default-src 'none'"
 _PRINTED = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
-def frame(console: Console, seen: Visitor, tenant: str = "") -> dict[str, Any]:
+def frame(console: Console, seen: Visitor, tenant: str = "", q: str = "") -> dict[str, Any]:
     """Return what rail and top bar show."""
     return {
         "section": "cases",
         "home": "/cases",
-        "filters": QueueFilter(tenant=tenant),
+        "filters": QueueFilter(tenant=tenant, q=q),
         "hospitals": console.hospitals.visible(seen.person.scope),
         "hospital": console.hospitals.get(tenant) if tenant and seen.person.scope.allows(tenant) else None,
     }
@@ -49,15 +50,21 @@ def frame(console: Console, seen: Visitor, tenant: str = "") -> dict[str, Any]:
 
 @router.get("")
 def listing(
-    request: Request, console: TheConsole, seen: Signed, view: Word = "open", tenant: Word = "", after: Word = ""
+    request: Request,
+    console: TheConsole,
+    seen: Signed,
+    view: Word = "open",
+    tenant: Word = "",
+    q: Word = "",
+    after: Word = "",
 ) -> Response:
     """Show a page of cases."""
-    page = cases.listed(console.store, seen.person, view, tenant=tenant, after=after)
-    totals = {
-        name: cases.listed(console.store, seen.person, name, tenant=tenant, limit=1).total for name in cases.VIEWS
-    }
+    listed = partial(cases.listed, console.store, seen.person, tenant=tenant, title=q)
+    page = listed(view, after=after)
+    totals = {name: listed(name, limit=1).total for name in cases.VIEWS}
     rows = [(case, console.hospitals.get(case.tenant)) for case in page.cases]
-    url = {name: "?" + urlencode({"view": name, **({"tenant": tenant} if tenant else {})}) for name in cases.VIEWS}
+    kept = {name: value for name, value in (("tenant", tenant), ("q", q)) if value}
+    url = {name: "?" + urlencode({"view": name, **kept}) for name in cases.VIEWS}
     return render(
         request,
         "cases.html",
@@ -67,7 +74,7 @@ def listing(
         url=url,
         view=view,
         after=after,
-        **frame(console, seen, tenant),
+        **frame(console, seen, tenant, q),
     )
 
 

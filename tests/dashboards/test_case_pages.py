@@ -94,6 +94,30 @@ def test_the_list_shows_the_cases_of_ones_hospitals_by_tab(client: httpx.Client,
     assert client.get("/cases?view=garbled").status_code == 400
 
 
+def test_the_list_is_searched_by_title_within_tab_and_hospitals(
+    client: httpx.Client, console: Console, lin: Person
+) -> None:
+    first = opened(console, lin, title="Export of VIP records <b>&")
+    second = opened(console, lin, title="Kiosk", alert=STORIES[1].id)
+    sign_in(client, "lin")
+
+    def listed(q: str, **more: str) -> list[str]:
+        found = client.get("/api/v1/cases", params={"q": q, **more}).json()
+        page = client.get("/cases", params={"q": q, **more}).text
+        assert [one["case"]["id"] for one in found["cases"]] == re.findall(r'id="row-([^"]+)"', page)
+        return [one["case"]["id"] for one in found["cases"]]
+
+    assert listed("vip") == [first.id]
+    assert listed(" kiosk ") == [second.id]
+    assert listed("vip", view="closed") == listed("nothing") == []
+    page = client.get("/cases", params={"q": "<b>&", "view": "open"}).text
+    assert 'action="/cases"' in page
+    assert 'value="&lt;b&gt;&amp;"' in page
+    assert "q=%3Cb%3E%26" in page
+    sign_in(client, "ren")
+    assert listed("e") == [case.id for case in (first, second) if case.tenant == "renai"]
+
+
 def test_a_plain_form_escalates_an_alert_and_leads_back_with_undo(client: httpx.Client) -> None:
     sign_in(client, "lin")
     page = client.get(f"/alerts/{VIP.id}").text

@@ -252,7 +252,8 @@ class Events(Protocol):
 class Find:
     """A filter over a collection: exact values of top-level fields, newest first by the ``at`` field.
 
-    ``start`` finds documents ``at`` that moment or later, ``end`` those before it.
+    ``start`` finds documents ``at`` that moment or later, ``end`` those before it; ``title`` those whose title contains
+    it, whatever the case of A to Z.
     """
 
     fields: Mapping[str, str | bool] = field(default_factory=dict)
@@ -261,6 +262,7 @@ class Find:
     limit: int = 100
     start: datetime | None = None
     end: datetime | None = None
+    title: str = ""
 
 
 Collection = Literal[

@@ -145,6 +145,35 @@ def test_documents_are_found_from_a_moment_until_before_another(cases: Documents
     assert [item.doc["number"] for item in page.items] == ["2", "1"]
 
 
+TITLES = ["VIP 病历被查阅", "vip export", "100% of *.dcm", "a_b", "back\\slash"]
+
+
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [
+        ("vip", ["1", "0"]),
+        ("病历", ["0"]),
+        ("EXPORT", ["1"]),
+        ("*.dcm", ["2"]),
+        ("v*p", []),
+        ("v?p", []),
+        ("100%", ["2"]),
+        ("1%", []),
+        ("a_b", ["3"]),
+        ("k\\s", ["4"]),
+        ("' OR 1=1", []),
+    ],
+)
+def test_documents_are_found_by_a_part_of_their_title(
+    part: str, found: list[str], cases: Documents, tenant: str
+) -> None:
+    for number, title in enumerate(TITLES):
+        cases.create(f"{tenant}-{number}", doc(tenant, number, title=title))
+    cases.create(f"{tenant}-none", doc(tenant, 9))
+    page = cases.find(Find(tenants=frozenset({tenant}), title=part))
+    assert [item.doc["number"] for item in page.items] == found
+
+
 def test_a_garbled_page_key_is_a_clear_error(cases: Documents) -> None:
     with pytest.raises(RecordError, match="the page's key is garbled"):
         cases.find(Find(after="x"))

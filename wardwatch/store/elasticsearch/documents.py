@@ -12,7 +12,7 @@ from wardwatch.event import Document
 from wardwatch.store import Collection, Find, Page, Stored
 from wardwatch.store.cursor import decode_cursor, page_size
 from wardwatch.store.elasticsearch.client import answers, split_version
-from wardwatch.store.elasticsearch.search import Clause, nothing, one_of, page, search, time_range
+from wardwatch.store.elasticsearch.search import Clause, containing, nothing, one_of, page, search, time_range
 from wardwatch.store.elasticsearch.templates import COLLECTIONS, ID
 from wardwatch.store.reading import read_document, texts
 
@@ -94,6 +94,8 @@ def _stored(hit: Mapping[str, Any]) -> Stored:
 
 def _filter(find: Find) -> list[Clause]:
     clauses: list[Clause] = [{"term": {name: text}} for name, value in find.fields.items() for text in texts(value)]
+    if find.title:
+        clauses.append(containing("title", find.title))
     if find.tenants is not None:
         clauses += one_of("tenant", find.tenants) or [nothing()]
     return clauses + time_range("at", find.start, find.end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -65,6 +66,12 @@ def one_of(field: str, values: Iterable[object]) -> list[Clause]:
 def exactly(field: str, value: str) -> Clause:
     """Return the clause of one exact value; a value that the field's type can't hold is found nowhere."""
     return {"match": {field: {"query": value, "lenient": True}}}
+
+
+def containing(field: str, part: str) -> Clause:
+    """Return the clause of "the keyword contains this", whatever the case of A to Z."""
+    escaped = re.sub(r"([*?\\])", r"\\\1", part)
+    return {"wildcard": {field: {"value": f"*{escaped}*", "case_insensitive": True}}}
 
 
 def kind(fields: Sequence[str], values: Sequence[str | None]) -> Clause:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import orjson
@@ -88,6 +89,7 @@ CREATE INDEX queue_priority ON alerts (priority DESC, due, created, id, tenant) 
 """What makes each version of the schema from the one before it."""
 SCHEMA_VERSION = len(_SCHEMAS)
 
+_LOWER = str.maketrans({upper: upper.lower() for upper in ascii_uppercase})
 _HAN = re.compile(r"([\u2e80-\u2fff\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
 
 
@@ -195,6 +197,7 @@ class Database:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row
         connection.create_function("holds", 3, _holds, deterministic=True)
+        connection.create_function("titled", 2, _titled, deterministic=True)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         if _schema_version(connection) < SCHEMA_VERSION:
@@ -228,6 +231,10 @@ def _schema_version(connection: sqlite3.Connection) -> int:
 
 def _holds(doc: bytes, name: str, value: str) -> bool:
     return value in texts(orjson.loads(doc).get(name))
+
+
+def _titled(doc: bytes, part: str) -> bool:
+    return part.translate(_LOWER) in str(orjson.loads(doc).get("title", "")).translate(_LOWER)
 
 
 def words(text: str) -> str:

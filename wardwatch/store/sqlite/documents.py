@@ -75,6 +75,8 @@ class SqliteDocuments:
     def _where(self, find: Find) -> Condition:
         parts: list[Condition] = [("collection = ?", [self._collection])]
         parts += [("holds(doc, ?, ?)", [name, *texts(value)]) for name, value in find.fields.items()]
+        if find.title:
+            parts.append(("titled(doc, ?)", [find.title]))
         if find.tenants is not None:
             parts.append((f"tenant IN ({', '.join('?' * len(find.tenants))})", list(find.tenants)))
         if find.start:
