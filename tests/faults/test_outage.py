@@ -50,7 +50,7 @@ def servers(kafka: str, elasticsearch: str) -> Iterator[tuple[KafkaServer, Elast
 @pytest.mark.kafka
 @pytest.mark.elasticsearch
 @pytest.mark.faults
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_broker_or_a_store_that_dies_and_comes_back_changes_no_alert(
     servers: tuple[KafkaServer, ElasticsearchServer], tmp_path: Path
 ) -> None:
@@ -60,7 +60,7 @@ def test_a_broker_or_a_store_that_dies_and_comes_back_changes_no_alert(
     def run(number: int, outage: Outage | None = None) -> Report:
         day = yesterday() - timedelta(days=number)
         folder = tmp_path / str(number)
-        return once(settings, folder, on_day=day, events=2000, timeout_s=240, disturb=outage or (lambda _: None))
+        return once(settings, folder, on_day=day, events=2000, timeout_s=420, disturb=outage or (lambda _: None))
 
     undisturbed = run(0)
     assert undisturbed.problems == []
