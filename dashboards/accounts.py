@@ -85,7 +85,7 @@ class Belongings:
 
 
 class Accounts:
-    """One's own account as its visitor may change it."""
+    """What a visitor may do with accounts, from an address."""
 
     def __init__(self, console: Console, seen: Visitor, address: str) -> None:
         self._console = console
@@ -95,6 +95,30 @@ class Accounts:
     def belongings(self, name: str) -> Belongings:
         """Return what belongs to an account."""
         return Belongings(self._console.sessions.of(name), self._console.tokens.of(name))
+
+    def _set_password(self, name: str, password: str) -> None:
+        self._record("user_password", name)
+        self._console.people.set_password(name, password)
+        self._console.sessions.close_all(name, but=self._seen.session.id)
+
+    def _without_second_factor(self, name: str) -> None:
+        self._record("second_factor_removed", name)
+        self._console.people.change(name, second_factor.without)
+
+    def _end_sessions(self, name: str, session: str) -> None:
+        self._record("sessions_revoked", name)
+        if session:
+            self._console.sessions.revoke(name, session)
+        else:
+            self._console.sessions.close_all(name, but=self._seen.session.id)
+
+    def _record(self, action: str, name: str, **details: object) -> None:
+        by, address = self._seen.person.name, self._address
+        audit.record(self._console.store, by, action, user=name, **details, address=address)
+
+
+class OwnAccount(Accounts):
+    """One's own account."""
 
     def change_password(self, old: str, new: str) -> None:
         """Set one's new password and end one's other sessions; raises Wrong, TooMany."""
@@ -160,26 +184,6 @@ class Accounts:
         wait_s = self._console.throttle.wait_s(self._seen.person.name, what)
         if wait_s:
             raise TooMany(wait_s)
-
-    def _set_password(self, name: str, password: str) -> None:
-        self._record("user_password", name)
-        self._console.people.set_password(name, password)
-        self._console.sessions.close_all(name, but=self._seen.session.id)
-
-    def _without_second_factor(self, name: str) -> None:
-        self._record("second_factor_removed", name)
-        self._console.people.change(name, second_factor.without)
-
-    def _end_sessions(self, name: str, session: str) -> None:
-        self._record("sessions_revoked", name)
-        if session:
-            self._console.sessions.revoke(name, session)
-        else:
-            self._console.sessions.close_all(name, but=self._seen.session.id)
-
-    def _record(self, action: str, name: str, **details: object) -> None:
-        by, address = self._seen.person.name, self._address
-        audit.record(self._console.store, by, action, user=name, **details, address=address)
 
 
 class Keeper(Accounts):
@@ -274,9 +278,9 @@ def _check_password(password: str, field: str) -> None:
         raise Wrong({field: "account.bad_password"})
 
 
-def own(request: Request, console: TheConsole, seen: AtBrowser) -> Accounts:
+def own(request: Request, console: TheConsole, seen: AtBrowser) -> OwnAccount:
     """Return one's own account."""
-    return Accounts(console, seen, address_of(request))
+    return OwnAccount(console, seen, address_of(request))
 
 
 def keeper(request: Request, console: TheConsole, seen: AtBrowser) -> Keeper:
@@ -285,5 +289,5 @@ def keeper(request: Request, console: TheConsole, seen: AtBrowser) -> Keeper:
     return Keeper(console, seen, address_of(request))
 
 
-Own = Annotated[Accounts, Depends(own)]
+Own = Annotated[OwnAccount, Depends(own)]
 Kept = Annotated[Keeper, Depends(keeper)]

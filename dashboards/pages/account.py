@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup
 
 from dashboards import audit
-from dashboards.accounts import LABEL_CHARACTERS, LONGEST_DAYS, Accounts, Belongings, Own, Wrong, revoke_token
+from dashboards.accounts import LABEL_CHARACTERS, LONGEST_DAYS, Belongings, Own, OwnAccount, Wrong, revoke_token
 from dashboards.auth import second_factor
 from dashboards.auth.people import Right
 from dashboards.console import Console
@@ -52,7 +52,7 @@ def enrol(
 ) -> Response:
     """Set the second factor once a code of it was typed, and show the recovery codes."""
     try:
-        codes = Accounts(console, seen, address_of(request)).enrol(secret, code)
+        codes = OwnAccount(console, seen, address_of(request)).enrol(secret, code)
     except Wrong:
         return _enrol(request, console, seen, secret, next, problem=True, status=422)
     answer = render(request, "recovery.html", codes=codes, next=safe_next(next))
@@ -124,7 +124,7 @@ def _page(
     request: Request,
     console: Console,
     seen: Visitor,
-    own: Accounts,
+    own: OwnAccount,
     *,
     errors: dict[str, str] | None = None,
     typed: dict[str, Any] | None = None,
