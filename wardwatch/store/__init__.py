@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
-from wardwatch.alert import AlertDocument, Severity, Status, Verdict, new_workflow
+from wardwatch.alert import WORKFLOW, AlertDocument, Severity, Status, Verdict, new_workflow
 from wardwatch.errors import NotFound, SettingsError
 from wardwatch.event import Document, Event
 
@@ -136,6 +136,12 @@ class WorkflowChange:
     def id(self) -> str:
         """The alert's id."""
         return str(self.alert.doc["event"]["id"])
+
+    @property
+    def workflow(self) -> dict[str, Any]:
+        """What the alert's workflow is to be."""
+        merged = {**self.alert.doc["wardwatch"]["alert"], **self.changes}
+        return {name: merged[name] for name in WORKFLOW & merged.keys() if merged[name] is not None}
 
 
 class Alerts(Protocol):

@@ -242,11 +242,8 @@ def _item(write: AlertWrite, stored: Stored | None) -> Item:
 
 def _changed(change: WorkflowChange) -> bytes:
     """Return an alert with its changes as JSON; raises RecordError for a change that is none."""
-    doc = change.alert.doc
     encode(dict(change.changes))  # the rest was checked when it was written
-    workflow = {**doc["wardwatch"]["alert"], **change.changes}
-    kept = {name: workflow[name] for name in WORKFLOW & workflow.keys() if workflow[name] is not None}
-    return orjson.dumps(_document(AlertWrite(change.id, doc), kept))
+    return orjson.dumps(_document(AlertWrite(change.id, change.alert.doc), change.workflow))
 
 
 def _document(write: AlertWrite, workflow: Mapping[str, Any]) -> AlertDocument:

@@ -112,17 +112,11 @@ class SqliteAlerts:
 
     def workflows(self, scope: Scope, changes: Sequence[WorkflowChange]) -> list[Result]:
         """Change many alerts in one transaction, each by itself."""
-        results = []
         for each in changes:
             check_workflow(each.changes)
         with self._database.write() as connection:
-            for each in changes:
-                row = _row(connection, each.id)
-                taken = (
-                    row and scope.allows(row["tenant"]) and _change(connection, row, each.changes, each.alert.version)
-                )
-                results.append(Result(Outcome.STORED if taken else Outcome.CONFLICT))
-        return results
+            taken = [scope.allows(parse_alert_id(each.id)[0]) and _changed(connection, each) for each in changes]
+        return [Result(Outcome.STORED if each else Outcome.CONFLICT) for each in taken]
 
     def expire(self, tenant: str, before: datetime) -> int:
         """Delete whole months before the moment."""
@@ -151,6 +145,15 @@ def _change(connection: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[s
     workflow = encode({name: value for name, value in merged.items() if value is not None}).decode()
     connection.execute("UPDATE alerts SET workflow = ?, version = version + 1 WHERE seq = ?", (workflow, row["seq"]))
     return True
+
+
+def _changed(connection: sqlite3.Connection, change: WorkflowChange) -> bool:
+    """Make a change as of the version that was read, without reading it again; tell whether it was that still."""
+    values = (encode(change.workflow).decode(), change.id, change.alert.version)
+    done = connection.execute(
+        "UPDATE alerts SET workflow = ?, version = version + 1 WHERE id = ? AND version = ?", values
+    )
+    return done.rowcount == 1
 
 
 def _stored(row: sqlite3.Row) -> Stored:

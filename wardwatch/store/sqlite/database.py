@@ -18,6 +18,10 @@ from wardwatch.store.cursor import decode_cursor, encode_cursor, page_size
 from wardwatch.store.reading import terms, texts
 
 BUSY_S = 5.0
+_WRITER_CACHE_KIB, _READER_CACHE_KIB = 65_536, 4_096
+"""Pages that a connection keeps: a transaction that changes more has to write them twice."""
+_CHECKPOINT_PAGES = 10_000
+"""The log grows to 40 MB before it is copied into the file: a page that changes again and again is copied once."""
 
 _SCHEMAS = (
     """
@@ -111,12 +115,13 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writing = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []
+        self._reader: list[sqlite3.Connection] = []
+        self._writer: list[sqlite3.Connection] = []
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Run one transaction; raises StoreUnavailable when the file is locked for BUSY_S or can't be written."""
-        with self._writing, self._available(), self._connection() as connection:
+        with self._writing, self._available(), self._lent(self._writer, _WRITER_CACHE_KIB) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -128,7 +133,7 @@ class Database:
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return the rows of one query; raises StoreUnavailable."""
-        with self._available(), self._connection() as connection:
+        with self._available(), self._lent(self._reader, _READER_CACHE_KIB) as connection:
             return connection.execute(statement, values).fetchall()
 
     def page(
@@ -154,22 +159,23 @@ class Database:
 
     def close(self) -> None:
         """Close the connections that nobody uses; the next use opens one again."""
-        while self._idle:
-            self._idle.pop().close()
+        for idle in (self._reader, self._writer):
+            while idle:
+                idle.pop().close()
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection to one thread; one that failed is not lent again."""
+    def _lent(self, idle: list[sqlite3.Connection], cache_kib: int) -> Iterator[sqlite3.Connection]:
+        """Lend an idle connection to one thread, or a new one; one that failed is not lent again."""
         try:
-            connection = self._idle.pop()
+            connection = idle.pop()
         except IndexError:
-            connection = self._open()
+            connection = self._open(cache_kib)
         try:
             yield connection
         except BaseException:
             connection.close()
             raise
-        self._idle.append(connection)
+        idle.append(connection)
 
     @contextmanager
     def _available(self) -> Iterator[None]:
@@ -184,22 +190,24 @@ class Database:
         except OSError as error:
             raise StoreUnavailable(f"{self.path}: {error.strerror}", step="store") from None
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, cache_kib: int) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            self._prepare(connection)
+            self._prepare(connection, cache_kib)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
+    def _prepare(self, connection: sqlite3.Connection, cache_kib: int) -> None:
         connection.row_factory = sqlite3.Row
         connection.create_function("holds", 3, _holds, deterministic=True)
         connection.create_function("titled", 2, _titled, deterministic=True)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         if _schema_version(connection) < SCHEMA_VERSION:
             connection.execute("BEGIN IMMEDIATE")
             for schema in _SCHEMAS[_schema_version(connection) :]:  # another process may have been first
