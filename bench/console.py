@@ -80,7 +80,7 @@ class _Plan:
 
 
 _WHOLE = _Plan(1_000_000, 15, 5, 10, 10)
-_QUICK = _Plan(100_000, 2, 2, 3, 2)
+_QUICK = _Plan(100_000, 2, 1, 3, 1)
 
 
 def run(quick: bool) -> Iterator[Figure]:
