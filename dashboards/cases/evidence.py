@@ -11,6 +11,7 @@ from base64 import b64decode, b64encode
 from hashlib import sha256
 from typing import Final
 
+from dashboards import audit
 from dashboards.auth.people import Person, Right
 from dashboards.cases import case as cases
 from dashboards.cases.case import Case, File
@@ -75,7 +76,7 @@ def add(store: Store, person: Person, identifier: str, name: str, content: bytes
 
 
 def read(store: Store, person: Person, identifier: str, file: str) -> tuple[File, bytes]:
-    """Return a file of a case and its bytes; raises NotFound, RecordError when the bytes are not those that came."""
+    """Hand out a file of a case and its bytes; raises NotFound, RecordError when the bytes are not those that came."""
     case = cases.read(store, person, identifier)
     found = next((one for one in case.files if one.id == file), None)
     if found is None:
@@ -85,6 +86,8 @@ def read(store: Store, person: Person, identifier: str, file: str) -> tuple[File
     content = b"".join(map(b64decode, parts))
     if sha256(content).hexdigest() != found.sha256:
         raise RecordError("the stored bytes are not those that were uploaded", step="evidence", record=identifier)
+    about = {"tenant": case.tenant, "case": case.id, "file": found.name, "sha256": found.sha256}
+    audit.record(store, person.name, "export", what="evidence", **about)
     return found, content
 
 

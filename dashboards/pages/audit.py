@@ -110,6 +110,7 @@ def _row(console: Console, seen: Visitor, doc: dict[str, Any]) -> dict[str, Any]
         "action": safe_text(str(doc.get("action", ""))),
         "hospital": hospital,
         "alerts": alerts,
+        "case": safe_text(str(doc.get("case", ""))),
         "user": safe_text(str(doc.get("user", ""))),
         "address": safe_text(str(doc.get("address", ""))),
         "details": safe_json(text),

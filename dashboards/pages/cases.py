@@ -11,7 +11,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from dashboards import workflow
+from dashboards import audit, workflow
 from dashboards.auth.people import Person, Right
 from dashboards.cases import case as cases
 from dashboards.cases import evidence, export, report, requests, timeline, work
@@ -24,7 +24,7 @@ from dashboards.pages.render import render
 from dashboards.present import AlertView, Moment, moment
 from dashboards.queue import QueueFilter
 from dashboards.uploads import uploaded
-from dashboards.visitor import Signed, TheConsole, Visitor
+from dashboards.visitor import Signed, TheConsole, Visitor, address_of
 from wardwatch.alert import OPEN, Severity, Verdict
 from wardwatch.errors import RecordError
 from wardwatch.event import parse_time, rfc3339
@@ -279,6 +279,8 @@ def exported(request: Request, console: TheConsole, seen: Signed, case: str, kin
 def export_of(request: Request, console: Console, seen: Visitor, case: str, kind: Format) -> Response:
     """Return the export as a download."""
     whole = timeline.whole(console.store, seen.person, case, seen.lang)
+    about = {"tenant": whole.case.tenant, "case": whole.case.id, "address": address_of(request)}
+    audit.record(console.store, seen.person.name, "export", what="case", kind=kind, **about)
     hospital = console.hospitals.get(whole.case.tenant)
     name, lang = hospital.name(seen.lang), seen.lang
     if kind == "ocsf":

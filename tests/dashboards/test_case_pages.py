@@ -11,16 +11,18 @@ from markupsafe import escape
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from dashboards import workflow
+from dashboards.auth.people import Role, new_person
 from dashboards.cases import evidence, requests, work
 from dashboards.cases.case import Case, RequestKind
 from dashboards.cases.export import OCSF_VERSION
 from dashboards.cases.work import AlertRef, Facts
 from dashboards.i18n import LANGUAGES, catalogue
 from dashboards.summary import escaped
-from tests.dashboards.site import STORIES, VIP, form_token, sign_in
+from tests.dashboards.site import PASSWORD, STORIES, VIP, form_token, sign_in
 from tests.payloads import HOSTILE
 from wardwatch.alert import Verdict
 from wardwatch.headers import HEADERS
+from wardwatch.store import Find
 from wardwatch.text import safe_text
 
 if TYPE_CHECKING:
@@ -246,6 +248,25 @@ def test_the_printed_page_stands_alone_and_the_exports_are_downloads(
     for kind, ending in (("html", "html"), ("markdown", "md"), ("ocsf", "json")):
         header = client.get(f"/cases/{case.id}/export/{kind}").headers["content-disposition"]
         assert header == f"attachment; filename*=UTF-8''{case.id}.{ending}"
+
+
+def test_each_export_and_each_download_leaves_one_audit_record(
+    client: httpx.Client, console: Console, lin: Person
+) -> None:
+    case = worked(console, lin, "Call the ward")
+    sign_in(client, "zhou")
+    for path in ("export/html", "export/markdown", "export/ocsf", f"files/{case.files[0].id}"):
+        assert client.get(f"/cases/{case.id}/{path}").status_code == 200
+    assert client.get(f"/api/v1/cases/{case.id}/export/ocsf").status_code == 200
+    records = [item.doc for item in console.store.documents("audit").find(Find({"action": "export"})).items]
+    told = [(each["actor"], each["tenant"], each["case"], each["what"], each.get("kind", "")) for each in records]
+    kinds = [("case", "ocsf"), ("evidence", ""), ("case", "ocsf"), ("case", "markdown"), ("case", "html")]
+    assert told == [("zhou", "zhongxin", case.id, *kind) for kind in kinds]
+    assert records[1]["sha256"] == case.files[0].sha256
+    console.people.add(new_person("shen", PASSWORD, Role.AUDITOR, []))
+    sign_in(client, "shen")
+    page = client.get("/audit?action=export").text
+    assert page.count(f'href="/cases/{case.id}"') == 5
 
 
 def test_markdown_tells_the_case_and_keeps_hostile_text_as_text(
