@@ -16,6 +16,7 @@ from dashboards.api import bulk as bulk_api
 from dashboards.api import cases as cases_api
 from dashboards.api import figures as figures_api
 from dashboards.api import people as people_api
+from dashboards.api import reports as reports_api
 from dashboards.api import reviews as reviews_api
 from dashboards.api import service as service_api
 from dashboards.api import suppressions as suppressions_api
@@ -32,6 +33,7 @@ from dashboards.pages import (
     figures,
     people,
     queue,
+    reports,
     reviews,
     service,
     sign_in,
@@ -64,7 +66,22 @@ def create(console: Console) -> FastAPI:
     app.state.console = console
     app.add_middleware(SecurityHeaders)
     failures.install(app)
-    pages = (sign_in, queue, alert, bulk, cases, suppressions, figures, reviews, views, account, people, audit, service)
+    pages = (
+        sign_in,
+        queue,
+        alert,
+        bulk,
+        cases,
+        suppressions,
+        figures,
+        reports,
+        reviews,
+        views,
+        account,
+        people,
+        audit,
+        service,
+    )
     for page in pages:
         app.include_router(page.router, include_in_schema=False)
     for part in (
@@ -75,6 +92,7 @@ def create(console: Console) -> FastAPI:
         bulk_api.router,
         cases_api.router,
         figures_api.router,
+        reports_api.router,
         reviews_api.router,
         live.router,
         tokens.router,

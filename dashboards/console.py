@@ -13,6 +13,7 @@ from dashboards.feed import Announcement, Feed
 from dashboards.figures import Report
 from dashboards.hospitals import Hospitals
 from dashboards.memo import Memo, Moments
+from dashboards.monthly.report import MonthlyReport
 from dashboards.presence import Presence
 from dashboards.suppressions import Rows
 from wardwatch import service_levels
@@ -27,8 +28,8 @@ from wardwatch.throttle import Throttle
 class Console:
     """The parts of one console process; kept in ``app.state.console``.
 
-    ``lines``, ``moments`` and ``reports`` are what pages of many people have alike; ``changes`` is another object after
-    each request that may have changed them.
+    ``lines``, ``moments``, ``reports`` and ``months`` are what pages of many people have alike; ``changes`` is another
+    object after each request that may have changed them.
     """
 
     settings: ConsoleSettings
@@ -39,6 +40,7 @@ class Console:
     lines: Memo[str] = field(default_factory=Memo)
     moments: Moments = field(default_factory=Moments)
     reports: Memo[Report] = field(default_factory=Memo)
+    months: Memo[MonthlyReport] = field(default_factory=Memo)
     changes: object = field(default_factory=object)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal
 
@@ -45,6 +46,7 @@ class Figures(BaseModel):
 
     alerts: int
     open: int
+    in_cases: int
     verdicts: dict[Verdict, int]
     precision: float | None
     detect: Spread
@@ -89,25 +91,25 @@ class Report(BaseModel):
 def report(store: Store, scope: Scope, tenant: str, days: int, now: datetime, zone: tzinfo) -> Report:
     """Return the figures of the alerts raised in the last days, in one hospital or, for "", all in scope."""
     start, tenants = now - timedelta(days=days), frozenset(filter(None, [tenant]))
-    docs, complete = _read(store, scope, AlertQuery(tenants=tenants, created_from=start))
-    work = [doc for doc in docs if _is_work(workflow_of(doc))]
+    docs, complete = alerts_of(store, scope, AlertQuery(tenants=tenants, created_from=start))
+    work = [doc for doc in docs if is_work(workflow_of(doc))]
     closed = sum(1 for doc in work if workflow_of(doc).get("closed_at"))
     opened = store.documents("audit").find(
         Find({"action": "reopen"}, tenants=visible(scope, tenants), start=start, limit=1)
     )
-    severities = _grouped(work, now, lambda doc: severity_of(doc).value)
     return Report(
         days=days,
         complete=complete,
         reopened=opened.total / closed if closed else None,
         whole=figures(work, now),
         groups={
-            "severity": {each: severities[each] for each in reversed(Severity) if each in severities},
-            "hospital": _grouped(work, now, lambda doc: parse_alert_id(doc["event"]["id"])[0]),
-            "rule": _grouped(work, now, lambda doc: str(dig(doc, "rule.id"))),
+            "severity": by_severity(work, now),
+            "hospital": grouped(work, now, lambda doc: parse_alert_id(doc["event"]["id"])[0]),
+            "rule": grouped(work, now, lambda doc: str(dig(doc, "rule.id"))),
         },
         reviews=reviews.counted(store, scope, tenant, start),
-        cases=case_times(work, _cases(store, visible(scope, tenants), start)),
+        # a case that holds an alert raised since was changed since
+        cases=case_times(work, cases_of(store, Find(tenants=visible(scope, tenants), start=start))),
         daily=daily(work, start, now, zone),
         hours=hours(work, zone),
     )
@@ -122,6 +124,7 @@ def figures(docs: list[AlertDocument], now: datetime) -> Figures:
     return Figures(
         alerts=len(docs),
         open=sum(1 for flow in flows if not flow.get("closed_at")),
+        in_cases=sum(1 for flow in flows if flow.get("case_id")),
         verdicts=dict(verdicts),
         precision=verdicts[Verdict.TRUE_POSITIVE] / judged if judged else None,
         detect=spread(raised(doc) - _first(doc) for doc in docs),
@@ -134,6 +137,12 @@ def figures(docs: list[AlertDocument], now: datetime) -> Figures:
         acknowledged_in_time=_in_time(flows, "ack_at", "ack_due", now),
         decided_in_time=_in_time(flows, "decided_at", "decide_due", now),
     )
+
+
+def by_severity(docs: list[AlertDocument], now: datetime) -> dict[str, Figures]:
+    """Return the figures of alerts by severity, the worst first."""
+    groups = grouped(docs, now, lambda doc: severity_of(doc).value)
+    return {each: groups[each] for each in reversed(Severity) if each in groups}
 
 
 def case_times(docs: list[AlertDocument], cases: Mapping[str, Case]) -> CaseTimes:
@@ -159,12 +168,12 @@ def _contained(case: Case) -> datetime | None:
     return max(done) if done and not any(one.waits for one in steps) else None
 
 
-def _cases(store: Store, tenants: frozenset[str] | None, start: datetime) -> dict[str, Case]:
-    """Return the cases that were changed since; one that holds an alert raised since was."""
+def cases_of(store: Store, find: Find) -> dict[str, Case]:
+    """Return the cases that a filter finds, by id; at most the newest NEWEST."""
     found: dict[str, Case] = {}
     after: str | None = None
     while len(found) < NEWEST:
-        page = store.documents("cases").find(Find(tenants=tenants, start=start, after=after, limit=_PAGE))
+        page = store.documents("cases").find(replace(find, after=after, limit=_PAGE))
         found |= {str(item.doc["id"]): Case.model_validate(item.doc) for item in page.items}
         after = page.after
         if after is None:
@@ -187,19 +196,22 @@ def _in_time(flows: Iterable[dict[str, Any]], done: str, due: str, now: datetime
     return sum(met) / len(met) if met else None
 
 
-def _is_work(flow: dict[str, Any]) -> bool:
+def is_work(flow: dict[str, Any]) -> bool:
+    """Tell whether an alert with this workflow counts in the figures."""
     hidden = flow["status"] == Status.SUPPRESSED.value or flow.get("continues")
     return not hidden and flow.get("verdict") != Verdict.EXERCISE.value
 
 
-def _grouped(docs: list[AlertDocument], now: datetime, name: Callable[[AlertDocument], str]) -> dict[str, Figures]:
+def grouped(docs: list[AlertDocument], now: datetime, name: Callable[[AlertDocument], str]) -> dict[str, Figures]:
+    """Return the figures of alerts by a name, the largest group first."""
     groups: dict[str, list[AlertDocument]] = defaultdict(list)
     for doc in docs:
         groups[name(doc)].append(doc)
     return {key: figures(groups[key], now) for key in sorted(groups, key=lambda key: (-len(groups[key]), key))}
 
 
-def _read(store: Store, scope: Scope, query: AlertQuery) -> tuple[list[AlertDocument], bool]:
+def alerts_of(store: Store, scope: Scope, query: AlertQuery) -> tuple[list[AlertDocument], bool]:
+    """Return the newest alerts of a filter, and whether they are all."""
     docs: list[AlertDocument] = []
     after: str | None = None
     while len(docs) < NEWEST:

@@ -34,7 +34,7 @@ Word = Annotated[str, Query(max_length=300)]
 Text = Annotated[str, Form(max_length=3 * cases.TEXT_CHARACTERS)]
 Format = Literal["html", "markdown", "ocsf"]
 _SANDBOX = "sandbox; default-src 'none'"
-_PRINTED = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+PRINTED = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
 def frame(console: Console, seen: Visitor, tenant: str = "", q: str = "") -> dict[str, Any]:
@@ -291,19 +291,19 @@ def export_of(request: Request, console: Console, seen: Visitor, case: str, kind
     else:
         facts = export.facts(whole.case, name, hospital.zone, lang)
         answer = render(request, "case_export.html", facts=facts, **_values(console, seen, whole))
-        answer.headers["Content-Security-Policy"] = _PRINTED
+        answer.headers["Content-Security-Policy"] = PRINTED
     ending = {"html": "html", "markdown": "md", "ocsf": "json"}[kind]
-    answer.headers["Content-Disposition"] = _disposition(f"{whole.case.id}.{ending}")
+    answer.headers["Content-Disposition"] = disposition(f"{whole.case.id}.{ending}")
     return answer
 
 
 def attachment(content: bytes, name: str) -> Response:
     """Return bytes that no browser opens in the console's place."""
-    headers = {"Content-Disposition": _disposition(name), "Content-Security-Policy": _SANDBOX}
+    headers = {"Content-Disposition": disposition(name), "Content-Security-Policy": _SANDBOX}
     return Response(content, media_type="application/octet-stream", headers=headers)
 
 
-def _disposition(name: str) -> str:
+def disposition(name: str) -> str:
     """Return the header of RFC 6266; the name is percent-encoded UTF-8 and nothing else (RFC 8187)."""
     return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
 

@@ -71,7 +71,7 @@ function choice(key) {
 }
 
 // "g", then a page.
-const PAGES = { q: "/", c: "/cases", s: "/suppressions", t: "/tuning", f: "/figures", a: "/account", r: "/reviews" };
+const PAGES = { q: "/", c: "/cases", s: "/suppressions", t: "/tuning", f: "/figures", m: "/reports", a: "/account", r: "/reviews" };
 let going = false;
 function go(key) {
   const page = going ? PAGES[key] : undefined;

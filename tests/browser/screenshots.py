@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,8 @@ def main(folder: Path) -> None:
         case = open_case(console)
         run_service(console, CHIEF)
         with serving(console) as url:
-            shoot(browser, url, folder, "lin", PAGES | {"case": f"/cases/{case}"})
+            report = f"/reports/zhongxin/{datetime.now(UTC):%Y-%m}"
+            shoot(browser, url, folder, "lin", PAGES | {"case": f"/cases/{case}", "report": report})
             shoot(browser, url, folder, CHIEF, KEPT)
         browser.close()
         store.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,8 @@ PAGES = [
         "/tuning",
         "/figures",
         "/reviews",
+        "/reports",
+        f"/reports/zhongxin/{datetime.now(UTC):%Y-%m}",
         "/service/service_levels",
         "/service/channels",
         "/service/channels?kind=dingtalk",

@@ -87,7 +87,8 @@ def test_nothing_that_an_alert_holds_ever_runs(page: Page, site: Site, monkeypat
     monkeypatch.setattr(reviews, "ONE_IN", 1)
     ids = poison(site.store)
     sign_in(page)
-    for path in ("/?status=any&sort=newest", "/?status=closed", "/tuning", "/figures", "/reviews"):
+    report = f"/reports/{VIP.tenant}/{datetime.now(UTC):%Y-%m}"
+    for path in ("/?status=any&sort=newest", "/?status=closed", "/tuning", "/figures", "/reviews", report):
         page.goto(path)
         page.wait_for_selector("main")
         assert (

@@ -84,6 +84,7 @@ def test_no_key_is_left_unused() -> None:
         "tab",
         "tuning",
         "figures",
+        "monthly",
         "sort",
         "criticality",
         "due",

@@ -75,6 +75,11 @@ ROWS: dict[str, Row] = {
     "GET /rows": _PAGE,
     "GET /figures": _PAGE,
     "GET /tuning": _PAGE,
+    "GET /reports": _PAGE,
+    "GET /reports/{tenant}/{month}": _ALERT,
+    "GET /reports/{tenant}/{month}/export/{kind}": _ALERT,
+    "GET /api/v1/reports/{tenant}/{month}": _ALERT,
+    "GET /api/v1/reports/{tenant}/{month}/export/{kind}": _ALERT,
     "GET /reviews": Row(200, Right.WORK),
     "GET /api/v1/reviews": Row(200, Right.WORK),
     "POST /alerts/{alert}/review": Row(303, Right.WORK, "alert"),
@@ -248,6 +253,8 @@ class Site:
             body |= {"of": OWN, "to": "on_call", "value": {"to": ["on_call"]}}
             path = path.replace("{table}", "routes").replace("{key}/try", f"{key}/try?tenant={OWN}")
             path = path.replace("{key}", f"{key}?tenant={OWN}")
+        if "/reports" in path:
+            path = path.replace("{tenant}", OWN).replace("{month}", "2026-10").replace("{kind}", "markdown")
         if path == "/rows":
             path = f"/rows?alert={VIP.id}"
         if "/views" in path:

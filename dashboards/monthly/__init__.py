@@ -1,0 +1,1 @@
+"""What the provider did for one hospital in a month: as values, as text of one language, as Markdown."""
