@@ -84,21 +84,21 @@ def silence(console: Console, at: datetime, until: datetime | None) -> None:
 
 def case(console: Console, number: int, opened: datetime, closed: datetime | None = None, **values: Any) -> None:
     """Write a case that was opened, and closed, then."""
-    made = Case(
-        id=f"zhongxin-{number}",
-        tenant="zhongxin",
-        at=rfc3339(closed or opened),
-        by="lin",
-        change="",
-        created_at=rfc3339(opened),
-        created_by="lin",
-        title=f"Case {number}",
-        severity=Severity.HIGH,
-        status=CaseStatus.CLOSED if closed else CaseStatus.OPEN,
-        open=closed is None,
-        closed_at=rfc3339(closed) if closed else None,
-        **values,
-    )
+    fields = {
+        "id": f"zhongxin-{number}",
+        "tenant": "zhongxin",
+        "at": rfc3339(closed or opened),
+        "by": "lin",
+        "change": "",
+        "created_at": rfc3339(opened),
+        "created_by": "lin",
+        "title": f"Case {number}",
+        "severity": Severity.HIGH,
+        "status": CaseStatus.CLOSED if closed else CaseStatus.OPEN,
+        "open": closed is None,
+        "closed_at": rfc3339(closed) if closed else None,
+    }
+    made = Case.model_validate(fields | values)
     console.store.documents("cases").create(made.id, made.model_dump(mode="json"))
 
 
@@ -139,7 +139,7 @@ def test_the_figures_are_of_one_hospital_and_what_suppressions_hid_stands_apart(
 def test_cases_are_those_that_were_open_in_the_month(console: Console, lin: Person) -> None:
     day = timedelta(days=1)
     case(console, 1, START - 40 * day)  # open since, nobody touched it
-    case(console, 2, START - 40 * day, START - day)
+    case(console, 2, START - 40 * day, START - day, at=rfc3339(START + day))  # its lessons were written later
     case(console, 3, START - day, START + day, verdict="true_positive", lessons="Ask first.")
     case(console, 4, END - day, END + day)
     case(console, 5, END + day)
