@@ -135,7 +135,7 @@ def test_a_url_without_path_is_refused_at_start(url: str) -> None:
         open_store(url)
 
 
-def test_the_queue_is_read_by_its_indexes(url: str) -> None:
+def test_the_queue_and_the_alerts_of_a_hospital_are_read_by_their_indexes(url: str) -> None:
     store = open_store(url)
     store.alerts.write([alert("renai", number) for number in range(50)])
     store.close()
@@ -148,6 +148,8 @@ def test_the_queue_is_read_by_its_indexes(url: str) -> None:
     indexes = {f"alerts_{name}": statement for name, statement in plans.items()} | {
         f"queue_{name}": statement.replace("ORDER BY", f"WHERE {is_open} ORDER BY") for name, statement in plans.items()
     }
+    hospital = "WHERE tenant IN ('renai') AND created >= 1 AND created < 9 ORDER BY created DESC, id LIMIT 50"
+    indexes["alerts_hospital"] = f"SELECT * FROM alerts {hospital}"
     connection = sqlite3.connect(url.removeprefix("sqlite:///"))
     for index, statement in indexes.items():
         plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))

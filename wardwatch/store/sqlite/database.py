@@ -89,6 +89,7 @@ CREATE INDEX alerts_closed ON alerts (closed, status, tenant) WHERE closed IS NO
 CREATE INDEX queue_newest ON alerts (created DESC, id, tenant) WHERE queued IS NOT NULL;
 CREATE INDEX queue_priority ON alerts (priority DESC, due, created, id, tenant) WHERE queued IS NOT NULL;
 """,
+    "CREATE INDEX alerts_hospital ON alerts (tenant, created DESC, id);",
 )
 """What makes each version of the schema from the one before it."""
 SCHEMA_VERSION = len(_SCHEMAS)
