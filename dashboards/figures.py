@@ -36,7 +36,7 @@ _FALSE = (Verdict.BENIGN_POSITIVE, Verdict.FALSE_POSITIVE_LOGIC, Verdict.FALSE_P
 
 
 class Figures(BaseModel):
-    """One group of alerts.
+    """One group of alerts; ``in_cases`` are part of a case.
 
     ``detect``: raised − first event. ``lag``: alert last written by detection − its newest event. ``acknowledge``:
     first acknowledged − raised. ``decide``: closed or escalated − raised. ``close``: closed − raised.

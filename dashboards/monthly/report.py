@@ -23,7 +23,7 @@ from wardwatch.errors import NotFound
 from wardwatch.event import Document, parse_time, rfc3339
 from wardwatch.store import AlertQuery, Find, Scope, Store
 
-MONTH: Final = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
+MONTH: Final = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 RULES: Final = 10
 _SUPPRESSIONS: Final = 200
 
@@ -127,7 +127,7 @@ def monthly(store: Store, scope: Scope, hospital: Hospital, month: str, now: dat
         suppressions=_suppressions(store, tenant, start, end),
         cases=[_case(case) for case in cases],
         awaited=[wish for case in cases for wish in _awaited(case)],
-        silences=_silences(work),
+        silences=_silences(docs),
     )
 
 
@@ -185,9 +185,10 @@ def _awaited(case: Case) -> list[Awaited]:
     return [Awaited(case=case.id, text=wish.text, asked_at=wish.at, due_at=wish.due_at) for wish in wishes]
 
 
-def _silences(work: list[AlertDocument]) -> list[Silence]:
+def _silences(docs: list[AlertDocument]) -> list[Silence]:
+    """Return when sources were not heard, also where that was expected: rules saw nothing either way."""
     found = []
-    for doc in work:
+    for doc in docs:
         if dig(doc, "rule.id") == SILENT_RULE:
             own = doc["wardwatch"]["alert"]
             source = str((own.get("group_by") or {}).get("log.source", ""))

@@ -60,7 +60,7 @@ def raised(console: Console, at: datetime, *, tenant: str = "zhongxin", minutes:
     return story.id
 
 
-def silence(console: Console, at: datetime, until: datetime | None) -> None:
+def silence(console: Console, at: datetime, until: datetime | None, **changes: Any) -> None:
     """Write the alert of a source that was not heard, as its job does."""
     since = at - timedelta(minutes=30)
     finding = Finding(
@@ -78,7 +78,7 @@ def silence(console: Console, at: datetime, until: datetime | None) -> None:
         last_seen=rfc3339(until or since),
     )
     doc = machine_alert(finding, created=rfc3339(at), recovered_at=rfc3339(until) if until else None)
-    flow = new_workflow(Clock(DEFAULT, Severity.MEDIUM, UTC).started(at))
+    flow = new_workflow(Clock(DEFAULT, Severity.MEDIUM, UTC).started(at)) | changes
     console.store.alerts.write([AlertWrite(finding.id, doc, None, flow)])
 
 
@@ -166,9 +166,9 @@ def test_requests_to_the_hospital_without_an_answer_are_listed(console: Console,
     assert [(each.case, each.text) for each in found.awaited] == [(cases[0].id, "Is the vendor on site?")]
 
 
-def test_silent_sources_stand_with_when_they_were_heard_again(console: Console, lin: Person) -> None:
+def test_silences_stand_with_their_ends_even_if_expected(console: Console, lin: Person) -> None:
     silence(console, START + timedelta(days=2), None)
-    silence(console, START + timedelta(days=1), START + timedelta(days=1, hours=3))
+    silence(console, START + timedelta(days=1), START + timedelta(days=1, hours=3), status="suppressed")
     silence(console, START - timedelta(days=1), START)
     found = of_month(console, lin)
     assert [(each.source, each.since, each.until) for each in found.silences] == [
@@ -202,7 +202,7 @@ def test_a_month_to_come_and_a_hospital_of_others_do_not_exist(
         of_month(console, console.people.get("zhou"), "renai")
     console.people.add(new_person("chief", PASSWORD, Role.ADMIN, []))
     sign_in(client, "chief")
-    paths = ("/reports/nowhere/2026-10", "/reports/renai/2999-01", "/reports/renai/2026-13", "/reports/renai/2026-1")
+    paths = ("/reports/nowhere/2026-10", "/reports/renai/2099-12", "/reports/renai/2026-13", "/reports/renai/0000-01")
     for start in ("", "/api/v1"):
         assert [client.get(start + path).status_code for path in paths] == [404, 404, 422, 422]
 
