@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,10 +49,11 @@ def test_nothing_spills_out_of_its_place(browser: Browser, site: Site, width: in
 
 
 PEOPLE_PAGES = ["/account", "/account/second-factor", "/people", "/people/+new", "/people/zhou", "/audit"]
+REPORTS = ["/reports", f"/reports/{VIP.tenant}/{datetime.now(UTC):%Y-%m}"]
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
-def test_pages_of_people_spill_nothing_and_each_of_their_controls_is_reached_by_tab(
+def test_pages_beside_the_queue_spill_nothing_and_each_of_their_controls_is_reached_by_tab(
     browser: Browser, site: Site, lang: str
 ) -> None:
     long = "a-name-without-any-place-to-break-that-is-as-long-as-one-may-be@"
@@ -61,7 +63,7 @@ def test_pages_of_people_spill_nothing_and_each_of_their_controls_is_reached_by_
     audit.record(site.store, long, long, user=long, address=long, why="x" * 400)
     page = preferring(browser, site.url, lang, "dark", width=1280)
     sign_in(page)
-    for path in PEOPLE_PAGES:
+    for path in PEOPLE_PAGES + REPORTS:
         page.goto(path)
         assert page.evaluate(OVERFLOWING) == [], path
         assert unreached(page) == [], path
