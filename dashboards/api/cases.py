@@ -15,7 +15,8 @@ from dashboards.cases import evidence, report, requests, timeline, work
 from dashboards.cases.case import Case, Operator, RequestKind
 from dashboards.cases.report import Written
 from dashboards.cases.work import AlertRef, Facts
-from dashboards.pages.cases import Format, able, attachment, export_of
+from dashboards.pages.cases import Format, able, export_of
+from dashboards.pages.downloads import attachment
 from dashboards.uploads import uploaded
 from dashboards.visitor import Signed, TheConsole
 from wardwatch.alert import Severity, Verdict

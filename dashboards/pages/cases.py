@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.concurrency import run_in_threadpool
@@ -20,6 +20,7 @@ from dashboards.cases.report import Written
 from dashboards.cases.timeline import Whole, words_of
 from dashboards.cases.work import AlertRef, Facts
 from dashboards.console import Console
+from dashboards.pages.downloads import attachment, named, printed
 from dashboards.pages.render import render
 from dashboards.present import AlertView, Moment, moment
 from dashboards.queue import QueueFilter
@@ -33,8 +34,6 @@ router = APIRouter(prefix="/cases")
 Word = Annotated[str, Query(max_length=300)]
 Text = Annotated[str, Form(max_length=3 * cases.TEXT_CHARACTERS)]
 Format = Literal["html", "markdown", "ocsf"]
-_SANDBOX = "sandbox; default-src 'none'"
-PRINTED = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
 def frame(console: Console, seen: Visitor, tenant: str = "", q: str = "") -> dict[str, Any]:
@@ -290,22 +289,9 @@ def export_of(request: Request, console: Console, seen: Visitor, case: str, kind
         answer = PlainTextResponse(text, media_type="text/markdown")
     else:
         facts = export.facts(whole.case, name, hospital.zone, lang)
-        answer = render(request, "case_export.html", facts=facts, **_values(console, seen, whole))
-        answer.headers["Content-Security-Policy"] = PRINTED
+        answer = printed(request, "case_export.html", facts=facts, **_values(console, seen, whole))
     ending = {"html": "html", "markdown": "md", "ocsf": "json"}[kind]
-    answer.headers["Content-Disposition"] = disposition(f"{whole.case.id}.{ending}")
-    return answer
-
-
-def attachment(content: bytes, name: str) -> Response:
-    """Return bytes that no browser opens in the console's place."""
-    headers = {"Content-Disposition": disposition(name), "Content-Security-Policy": _SANDBOX}
-    return Response(content, media_type="application/octet-stream", headers=headers)
-
-
-def disposition(name: str) -> str:
-    """Return the header of RFC 6266; the name is percent-encoded UTF-8 and nothing else (RFC 8187)."""
-    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    return named(answer, f"{whole.case.id}.{ending}")
 
 
 def _done(case: Case, part: str = "") -> Response:

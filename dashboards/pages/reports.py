@@ -15,7 +15,7 @@ from dashboards.console import Console
 from dashboards.hospitals import Hospital
 from dashboards.monthly.report import MONTH, MonthlyReport, before, monthly
 from dashboards.monthly.sections import headline, markdown, sections
-from dashboards.pages.cases import PRINTED, disposition
+from dashboards.pages.downloads import named, printed
 from dashboards.pages.figures import MADE_EVERY_S
 from dashboards.pages.queue import Chosen
 from dashboards.pages.render import render
@@ -61,7 +61,7 @@ def listing(request: Request, console: TheConsole, seen: Signed, filters: Chosen
 @router.get("/{tenant}/{month}")
 def show(request: Request, console: TheConsole, seen: Signed, found: Made) -> Response:
     """Show one month of a hospital."""
-    hospital = _hospital(console, seen, found.tenant)
+    hospital = console.hospitals.get(found.tenant)
     return render(
         request,
         "monthly.html",
@@ -88,17 +88,15 @@ def export_of(request: Request, console: Console, seen: Visitor, found: MonthlyR
     """Return the report as a download."""
     about = {"tenant": found.tenant, "month": found.month, "address": address_of(request)}
     audit.record(console.store, seen.person.name, "export", what="report", kind=kind, **about)
-    hospital = _hospital(console, seen, found.tenant)
+    hospital = console.hospitals.get(found.tenant)
     title, parts = headline(found, hospital, seen.lang), sections(found, hospital, seen.lang)
     if kind == "markdown":
         text = markdown(title, parts)
         answer: Response = PlainTextResponse(text, media_type="text/markdown")
     else:
-        answer = render(request, "monthly_export.html", title=title, parts=parts)
-        answer.headers["Content-Security-Policy"] = PRINTED
+        answer = printed(request, "monthly_export.html", title=title, parts=parts)
     ending = {"html": "html", "markdown": "md"}[kind]
-    answer.headers["Content-Disposition"] = disposition(f"{found.tenant}-{found.month}.{ending}")
-    return answer
+    return named(answer, f"{found.tenant}-{found.month}.{ending}")
 
 
 def _hospital(console: Console, seen: Visitor, tenant: str) -> Hospital:
